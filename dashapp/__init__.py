@@ -1,0 +1,1 @@
+"""Look inside GPT-2."""

@@ -1,0 +1,324 @@
+"""Every error a person can meet, in one tree. Knows sentences; knows nothing of models, files or pages.
+
+    DashappError
+    ├── PromptError       the person at the prompt can fix it
+    │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   BadSampling
+    ├── ConfigError       whoever starts the app can fix it
+    │   ├── UnknownSetting   BadSetting
+    ├── ModelError        whoever chose the model can fix it
+    │   ├── UnknownModel   ModelNotAllowed   ModelTooLarge   ModelUnreachable   UnsupportedDtype   NoSuchDevice
+    │   └── CheckpointError   NotAModelFolder   UnreadableConfig   UnsupportedConfig   ForeignTokenizer
+    │       PickledWeights   DamagedFile   MissingTensor   MisshapedTensor   UnknownTensor
+    ├── StoreError        heals itself, or says what stands in the way
+    │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   WeightsMissing
+    └── JobError          running it again may help
+
+A class owns its sentence: callers pass values, the class says the rule, the instance and the remedy. `ValueError` and
+`TypeError` are for programmers and are never caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class DashappError(Exception):
+    """An error with a rule, an instance and a remedy, each one or more whole sentences."""
+
+    def __init__(self, rule: str, instance: str, remedy: str) -> None:
+        self.rule, self.instance, self.remedy = rule, instance, remedy
+        super().__init__(f"{rule} {instance} {remedy}")
+
+
+def nearest_first(name: str, known: Iterable[str]) -> str:
+    """The known names as "'a', 'b', 'c'", those most like `name` first."""
+    known = list(known)
+    close = get_close_matches(name, known, n=len(known) or 1, cutoff=0.5)
+    return ", ".join(repr(each) for each in [*close, *(each for each in known if each not in close)])
+
+
+def in_megabytes(size_bytes: int) -> str:
+    """A size as people say it: '12.3 MB', '1,204 MB'."""
+    megabytes = size_bytes / 1e6
+    return f"{megabytes:,.1f} MB" if megabytes < 100 else f"{megabytes:,.0f} MB"
+
+
+# The prompt ----------------------------------------------------------------------------------------------------------
+
+
+class PromptError(DashappError):
+    """Addressed to the person at the prompt; shown beside it."""
+
+
+class EmptyPrompt(PromptError):
+    def __init__(self) -> None:
+        super().__init__(
+            "The model needs at least one token to look at.",
+            "This prompt is empty and nothing is put in front of it.",
+            "Type something, or start with <|endoftext|> (bos=True).",
+        )
+
+
+class PromptTooLong(PromptError):
+    def __init__(self, n_tokens: int, n_ctx: int) -> None:
+        self.n_tokens, self.n_ctx = n_tokens, n_ctx
+        super().__init__(
+            f"This model reads at most {n_ctx:,} tokens.",
+            f"The prompt has {n_tokens:,}.",
+            f"Shorten it by {n_tokens - n_ctx:,}.",
+        )
+
+
+class PromptTooLarge(PromptError):
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"No prompt of more than {limit_bytes:,} bytes can fit into the model's context.",
+            f"This one has {size_bytes:,}.",
+            "Paste a shorter passage.",
+        )
+
+
+class UnencodablePrompt(PromptError):
+    def __init__(self, position: int, character: str) -> None:
+        super().__init__(
+            "A prompt must be text that UTF-8 can hold.",
+            f"Character {position + 1} is {character!r}, one half of a surrogate pair.",
+            "Remove it, or paste the text again from its source.",
+        )
+
+
+class BadSampling(PromptError):
+    def __init__(self, name: str, value: object, rule: str, remedy: str) -> None:
+        self.name = name
+        super().__init__(rule, f"{name} is {value!r}.", remedy)
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+
+
+class ConfigError(DashappError):
+    """Addressed to whoever starts the app; said at start-up."""
+
+
+class UnknownSetting(ConfigError):
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            "Every variable that begins with DASHAPP_ must be one of the app's settings.",
+            f"{name!r} is not.",
+            f"Known settings, nearest first: {nearest_first(name, known)}.",
+        )
+
+
+class BadSetting(ConfigError):
+    def __init__(self, name: str, value: object, rule: str, example: str) -> None:
+        super().__init__(f"{name} {rule}.", f"It is {value!r}.", f"For example: {name}={example}")
+
+
+# Models --------------------------------------------------------------------------------------------------------------
+
+
+class ModelError(DashappError):
+    """Addressed to whoever chose the model."""
+
+
+class UnknownModel(ModelError):
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            "A model is 'demo', one of the published GPT-2 models, or a folder in Hugging Face format.",
+            f"{name!r} is none of these.",
+            f"Known models, nearest first: {nearest_first(name, known)}.",
+        )
+
+
+class ModelNotAllowed(ModelError):
+    def __init__(self, name: str, allowed: Iterable[str]) -> None:
+        super().__init__(
+            "This server loads only the models that its operator allows.",
+            f"{name!r} is not among them.",
+            f"Choose one of {nearest_first(name, allowed)}, or have it added to DASHAPP_MODELS.",
+        )
+
+
+class ModelTooLarge(ModelError):
+    def __init__(self, name: str, needed_bytes: int, available_bytes: int) -> None:
+        self.needed_bytes, self.available_bytes = needed_bytes, available_bytes
+        super().__init__(
+            "A model must fit in the memory that is free.",
+            f"{name!r} needs about {in_megabytes(needed_bytes)} and {in_megabytes(available_bytes)} are free.",
+            "Choose a smaller model, load it as bfloat16, or free some memory.",
+        )
+
+
+class ModelUnreachable(ModelError):
+    def __init__(self, name: str, hub: str, cause: str) -> None:
+        super().__init__(
+            f"The weights of {name!r} are not on this machine and come from the hub at {hub}.",
+            f"They could not be fetched: {cause.rstrip('.')}.",
+            f"Connect and try again (a broken download resumes), copy a folder with {name!r} into the models folder, "
+            "or use 'demo', which needs no network.",
+        )
+
+
+class UnsupportedDtype(ModelError):
+    def __init__(self, dtype: str, reason: str) -> None:
+        super().__init__(
+            "Models run in float32 or bfloat16 (float64 for checks from Python).",
+            f"{dtype!r} was asked for: {reason.rstrip('.')}.",
+            "Use dtype='float32'.",
+        )
+
+
+class NoSuchDevice(ModelError):
+    def __init__(self, device: str, known: Sequence[str]) -> None:
+        super().__init__(
+            "A model runs on a device that this machine has.",
+            f"{device!r} was asked for.",
+            f"Use one of {', '.join(repr(each) for each in ['auto', *known])}.",
+        )
+
+
+class CheckpointError(ModelError):
+    """A folder or file of weights that cannot be used as it is."""
+
+
+class NotAModelFolder(CheckpointError):
+    def __init__(self, folder: object, missing: str) -> None:
+        super().__init__(
+            "A model folder holds config.json and model.safetensors, as save_pretrained() writes them.",
+            f"{str(folder)!r} has no {missing}.",
+            "Name the folder that holds both files.",
+        )
+
+
+class UnreadableConfig(CheckpointError):
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(
+            "A model's config.json is a JSON object with GPT-2's fields.",
+            f"{str(path)!r}: {problem.rstrip('.')}.",
+            "Copy the file again from where the model came from.",
+        )
+
+
+class UnsupportedConfig(CheckpointError):
+    def __init__(self, path: object, field: str, value: object, accepted: str) -> None:
+        self.field = field
+        super().__init__(
+            f"This app computes GPT-2, where {field} is {accepted}.",
+            f"{str(path)!r} has {field} = {value!r}, which would change the computation.",
+            "Use a GPT-2 model without that change.",
+        )
+
+
+class ForeignTokenizer(CheckpointError):
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(
+            "Prompts are split by GPT-2's own tokenizer of 50,257 tokens, so a model must use the same.",
+            f"{str(path)!r}: {problem.rstrip('.')}.",
+            "Use a model trained with GPT-2's tokenizer.",
+        )
+
+
+class PickledWeights(CheckpointError):
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            "Weights are read only from safetensors files: opening a pickle can run any program it contains.",
+            f"{str(path)!r} is a pickle.",
+            "Convert it where you trust it: load it there with transformers, then save_pretrained().",
+        )
+
+
+class DamagedFile(CheckpointError):
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(
+            "A safetensors file is a length, a JSON header and exactly the bytes which that header names.",
+            f"{str(path)!r}: {problem.rstrip('.')}.",
+            "It was probably cut short on its way: delete it and fetch it again.",
+        )
+
+
+class MissingTensor(CheckpointError):
+    def __init__(self, path: object, name: str) -> None:
+        super().__init__(
+            "A GPT-2 checkpoint holds every weight that its config.json calls for.",
+            f"{str(path)!r} has no {name!r}.",
+            "Check that config.json and the weights belong together.",
+        )
+
+
+class MisshapedTensor(CheckpointError):
+    def __init__(self, path: object, name: str, shape: Sequence[int], expected: Sequence[int]) -> None:
+        super().__init__(
+            "Every weight has the shape that config.json calls for.",
+            f"{str(path)!r} has {name!r} of shape {tuple(shape)} instead of {tuple(expected)}.",
+            "Check that config.json and the weights belong together.",
+        )
+
+
+class UnknownTensor(CheckpointError):
+    def __init__(self, path: object, name: str) -> None:
+        super().__init__(
+            "A GPT-2 checkpoint holds GPT-2's weights and nothing that would change what they compute.",
+            f"{str(path)!r} also has {name!r}.",
+            "Use a checkpoint of a plain GPT-2 language model.",
+        )
+
+
+# The store -----------------------------------------------------------------------------------------------------------
+
+
+class StoreError(DashappError):
+    """About files of traces; most heal by computing the trace again."""
+
+
+class DamagedTrace(StoreError):
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(
+            "A trace is checked against its checksums whenever a part of it is read.",
+            f"{str(path)!r}: {problem.rstrip('.')}.",
+            "Trace the prompt again.",
+        )
+
+
+class NotATrace(StoreError):
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(
+            "A trace file is what `dashapp trace --out FILE` writes.",
+            f"{str(path)!r}: {problem.rstrip('.')}.",
+            "Write it again with this version of the app.",
+        )
+
+
+class TraceTooLarge(StoreError):
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+        super().__init__(
+            "A trace must fit in the cache.",
+            f"This one takes {in_megabytes(size_bytes)} and the cache holds at most {in_megabytes(limit_bytes)}.",
+            "Raise DASHAPP_CACHE_SIZE, free some disk, or use a shorter prompt or a smaller model.",
+        )
+
+
+class StoreUnavailable(StoreError):
+    def __init__(self, folder: object, cause: object) -> None:
+        super().__init__(
+            "The cache needs a folder that can be written.",
+            f"{str(folder)!r} can not: {cause}.",
+            "Free some disk, mend the folder's permissions, or name another in DASHAPP_CACHE_DIR.",
+        )
+
+
+class WeightsMissing(StoreError):
+    def __init__(self, model: str, fingerprint: str, problem: str) -> None:
+        super().__init__(
+            "Logits are computed from a trace and the weights it was made with.",
+            f"This trace was made with {model!r} (fingerprint {fingerprint[:12]}): {problem.rstrip('.')}.",
+            "Load those weights and pass them: Trace.open(file, weights=model.weights).",
+        )
+
+
+# Jobs ----------------------------------------------------------------------------------------------------------------
+
+
+class JobError(DashappError):
+    """A job that failed, was lost or took too long."""

@@ -1,0 +1,174 @@
+"""Safetensors files without copies: memory-mapped reading, streamed writing. Torch-free.
+
+The safetensors library hands NumPy a copy of each tensor; weights and traces must stay on disk until a slice is looked
+at, and must be written without a second copy in memory. The format is its own: 8 bytes of header length, a JSON header
+of names, dtypes, shapes and byte ranges, then the bytes. Knows the format; knows nothing of models or traces.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dashapp.errors import DamagedFile
+
+# Safetensors' names of the dtypes met here. BF16 has no NumPy dtype: it is mapped as its 16 bits and widened when read.
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+CODES = {dtype: code for code, dtype in DTYPES.items() if code != "BF16"}
+MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+ALIGNMENT = 8  # the header is padded to it, so that every tensor of wide-first order starts aligned
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """One row of the header: `code` is the format's dtype name, `start..stop` bytes from the end of the header."""
+
+    code: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+class TensorFile:
+    """A safetensors file, checked against its own size when opened and memory-mapped after.
+
+    entries: name → TensorEntry. metadata: the header's strings.
+    Raises DamagedFile when the file is not exactly what its header says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            data_start, header = _read_header(path, file, size)
+        self.metadata = _metadata_of(path, header)
+        self.entries = _entries_of(path, header, size - data_start)
+        # Copy-on-write: torch wraps only writable arrays without a warning, and nothing ever reaches the file.
+        self._bytes = np.memmap(path, dtype=np.uint8, mode="c", offset=0) if size else np.empty(0, np.uint8)
+        self._data_start = data_start
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def raw(self, name: str) -> np.ndarray:
+        """The tensor's bytes as uint8, memory-mapped."""
+        entry = self.entries[name]
+        return np.asarray(self._bytes[self._data_start + entry.start : self._data_start + entry.stop])
+
+    def stored(self, name: str) -> np.ndarray:
+        """The tensor as it is stored, memory-mapped; bfloat16 as its 16 bits (uint16)."""
+        entry = self.entries[name]
+        return self.raw(name).view(DTYPES[entry.code]).reshape(entry.shape)
+
+    def array(self, name: str) -> np.ndarray:
+        """The tensor, memory-mapped; bfloat16 is widened to float32, which copies."""
+        stored = self.stored(name)
+        return widen_bfloat16(stored) if self.entries[name].code == "BF16" else stored
+
+
+def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """float32 values of bfloat16 bit patterns: a bfloat16 is the upper half of a float32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def tensor_chunks(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """The bytes of a safetensors file, in pieces that copy no tensor that is contiguous."""
+    # Wide dtypes first, as the safetensors library does, so that each tensor is aligned to its own item size.
+    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    yield _header_bytes({name: arrays[name] for name in names}, metadata)
+    for name in names:
+        yield np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
+
+
+def file_size(shapes: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> int:
+    """Bytes of the tensors of a file, without its header: sum of shape × item size."""
+    return sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
+
+
+def save_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file; `path` holds either what it held before or the whole new file."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in tensor_chunks(arrays, metadata):
+                file.write(chunk)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _header_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    start = 0
+    for name, array in arrays.items():
+        stop = start + array.nbytes
+        code = CODES[array.dtype.newbyteorder("<")]
+        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _read_header(path: Path, file: BinaryIO, size: int) -> tuple[int, dict[str, object]]:
+    prefix = file.read(8)
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+        raise DamagedFile(path, f"it has {size:,} bytes, too few for its header")
+    text = file.read(length)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(path, "its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise DamagedFile(path, "its header is not a JSON object")
+    return 8 + length, header
+
+
+def _metadata_of(path: Path, header: dict[str, object]) -> dict[str, str]:
+    metadata = header.get("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise DamagedFile(path, "its metadata is not a table of strings")
+    return metadata
+
+
+def _entries_of(path: Path, header: dict[str, object], n_bytes: int) -> dict[str, TensorEntry]:
+    entries = {name: _entry(path, name, row) for name, row in header.items() if name != "__metadata__"}
+    position = 0
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)):
+        if entry.start != position:
+            raise DamagedFile(path, f"the bytes of {name!r} do not follow those before them")
+        position = entry.stop
+    if position != n_bytes:
+        raise DamagedFile(path, f"its header names {position:,} bytes and {n_bytes:,} are there")
+    return entries
+
+
+def _entry(path: Path, name: str, row: object) -> TensorEntry:
+    match row:
+        case {"dtype": str(code), "shape": [*shape], "data_offsets": [int(start), int(stop)]} if (
+            code in DTYPES
+            and all(type(size) is int and size >= 0 for size in shape)
+            and 0 <= start <= stop
+            and stop - start == math.prod(shape) * DTYPES[code].itemsize
+        ):
+            return TensorEntry(code, tuple(shape), start, stop)
+    raise DamagedFile(path, f"its header's row for {name!r} is not a dtype, a shape and the bytes they take")
