@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dashapp.model.config import GPT2Config
+from dashapp.model.sites import EXPLICIT_ATTENTION
 from dashapp.model.tap import NO_TAP, Tap
 
 
@@ -34,11 +35,12 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor, tap: Tap = NO_TAP, site: str = "", layer: int | None = None) -> Tensor:
         wide = at_least_float32(x)
-        variance, mean = torch.var_mean(wide, dim=-1, correction=0, keepdim=True)
-        scale = torch.rsqrt(variance + self.eps)  # [batch pos 1], 1/σ
+        centred = wide - wide.mean(dim=-1, keepdim=True)
+        # The two-pass variance: as exact as torch.var_mean, which takes more than twice the time of this whole norm.
+        scale = torch.rsqrt(centred.square().mean(dim=-1, keepdim=True) + self.eps)  # [batch pos 1], 1/σ
         if site:
             scale = tap(f"{site}_scale", layer, scale.squeeze(-1)).unsqueeze(-1)
-        normed = torch.addcmul(self.bias, (wide - mean) * scale, self.weight).to(x.dtype)  # [batch pos d_model]
+        normed = torch.addcmul(self.bias, centred * scale, self.weight).to(x.dtype)  # [batch pos d_model]
         return tap(site, layer, normed) if site else normed
 
 
@@ -87,12 +89,13 @@ class CausalSelfAttention(nn.Module):
             k, v = memory.extend(self.layer, k, v)  # [batch head key d_head]
         if self.upcast:
             q, k, v = at_least_float32(q), at_least_float32(k), at_least_float32(v)
-        attend = self._explicit if tap.wants("scores", self.layer) or tap.wants("pattern", self.layer) else self._fused
-        z = tap("z", self.layer, attend(q, k, v, tap).to(x.dtype))  # [batch head query d_head]
+        is_explicit = any(tap.wants(site, self.layer) for site in EXPLICIT_ATTENTION)
+        z = self._explicit(q, k, v, tap) if is_explicit else self._fused(q, k, v)
+        z = tap("z", self.layer, z.to(x.dtype))  # [batch head query d_head]
         merged = z.transpose(1, 2).flatten(2)  # [batch pos d_model]
         return self.resid_dropout(self.c_proj(merged))
 
-    def _fused(self, q: Tensor, k: Tensor, v: Tensor, tap: Tap) -> Tensor:
+    def _fused(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         n_query, n_key = q.shape[-2], k.shape[-2]
         return F.scaled_dot_product_attention(
             q,
@@ -189,6 +192,7 @@ class GPT2(nn.Module):
         self, x: Tensor, *, first_layer: int = 0, cache: KeyValueCache | None = None, tap: Tap = NO_TAP
     ) -> Tensor:
         """The residual stream after the last block, given the one before `first_layer`: both [batch pos d_model]."""
+        tap.expect_layers(self.config.n_layer)
         for block in self.h[first_layer:]:
             x = block(x, cache, tap)
         if cache is not None:
@@ -198,6 +202,10 @@ class GPT2(nn.Module):
     def unembed(self, normed: Tensor) -> Tensor:
         """Logits [… d_vocab] of final-normed states [… d_model]."""
         return F.linear(normed, self.wte.weight)
+
+    @property
+    def device(self) -> torch.device:
+        return self.wte.weight.device
 
     def init_weights(self, generator: torch.Generator, std: float = 0.02) -> GPT2:
         """GPT-2's initialisation: normal with `std`, output projections divided by √(2·n_layer), biases zero."""
@@ -212,6 +220,7 @@ class KeyValueCache:
     """Keys and values of the tokens a model has read, so that the next token costs one position.
 
     k, v: [layer batch head capacity d_head]; the first `n_tokens` positions are filled.
+    Raises: ValueError for more tokens than the capacity, or another batch.
     """
 
     def __init__(self, k: Tensor, v: Tensor, n_tokens: int) -> None:
@@ -228,20 +237,26 @@ class KeyValueCache:
         """A cache that starts from stored keys and values [layer head pos d_head] of an earlier pass."""
         cache = cls.empty(model, capacity=capacity)
         cache.n_tokens = k.shape[2]
-        cache.k[:, 0, :, : cache.n_tokens] = k
-        cache.v[:, 0, :, : cache.n_tokens] = v
+        _fill(cache.k[:, 0, :, : cache.n_tokens], k)
+        _fill(cache.v[:, 0, :, : cache.n_tokens], v)
         return cache
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values; return all of that layer, [batch head key d_head]."""
         end = self.n_tokens + k.shape[2]
-        self.k[layer, :, :, self.n_tokens : end] = k
-        self.v[layer, :, :, self.n_tokens : end] = v
+        _fill(self.k[layer, :, :, self.n_tokens : end], k)
+        _fill(self.v[layer, :, :, self.n_tokens : end], v)
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
     def advance(self, n_new: int) -> None:
         """Count the tokens that all layers have now stored."""
         self.n_tokens += n_new
+
+
+def _fill(room: Tensor, values: Tensor) -> None:
+    if room.shape != values.shape:  # copying would broadcast: one token into no room, one prompt into all of a batch
+        raise ValueError(f"the cache has room for {tuple(room.shape)} here, got {tuple(values.shape)}")
+    room.copy_(values)
 
 
 def is_visible(n_query: int, n_key: int, device: torch.device) -> Tensor:

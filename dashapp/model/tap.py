@@ -25,7 +25,7 @@ TapFunction = Callable[[Tensor, int | None], Tensor | None]  # (activation, laye
 class Tap:
     """Functions by site. A function returns a replacement of the same shape, or None; it does not write in place.
 
-    Raises: ValueError for a name that is no site, or a layer where a site has none.
+    Raises: ValueError for a name that is no site, a layer where a site has none, or one that no model has.
     """
 
     def __init__(self, functions: Mapping[Site, TapFunction]) -> None:
@@ -34,6 +34,8 @@ class Tap:
                 raise ValueError(f"{name!r} is not an activation. Known, nearest first: {nearest_first(name, SITES)}")
             if layer is not None and name in ONCE_A_PASS:
                 raise ValueError(f"{name!r} exists once a pass: its layer is None, got {layer!r}")
+            if layer is not None and layer < 0:
+                raise ValueError(f"layers count from 0, got {layer!r} for {name!r}")
         self._functions = dict(functions)
         self.activations: dict[Site, Tensor] = {}  # what a reading tap has seen, by (name, layer)
 
@@ -66,6 +68,12 @@ class Tap:
         """Whether some function waits for this activation, so that it must be computed."""
         return self._function(name, layer) is not None
 
+    def expect_layers(self, n_layer: int) -> None:
+        """Refuse to run where a function would never be called: raises ValueError for a layer beyond `n_layer`."""
+        for name, layer in self._functions:
+            if layer is not None and layer >= n_layer:
+                raise ValueError(f"{name!r} is asked for in layer {layer} of a model with layers 0..{n_layer - 1}")
+
     def _function(self, name: str, layer: int | None) -> TapFunction | None:
         if not self._functions:  # the usual case: no tap, asked some 200 times a pass
             return None
@@ -79,7 +87,7 @@ class Tap:
 
 
 def _always(value: Tensor) -> TapFunction:
-    return lambda activation, layer: value
+    return lambda _activation, _layer: value
 
 
 NO_TAP = Tap({})
