@@ -6,9 +6,11 @@
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting
     ├── ModelError        whoever chose the model can fix it
-    │   ├── UnknownModel   ModelNotAllowed   ModelTooLarge   ModelUnreachable   UnsupportedDtype   NoSuchDevice
+    │   ├── UnknownModel   ModelNotAllowed   ModelTooLarge   UnsupportedDtype   NoSuchDevice
+    │   ├── ModelUnreachable   DiskTooSmall   WrongDownload
     │   └── CheckpointError   NotAModelFolder   UnreadableConfig   UnsupportedConfig   ForeignTokenizer
-    │       PickledWeights   DamagedFile   MissingTensor   MisshapedTensor   UnknownTensor
+    │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
+    │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   WeightsMissing
     └── JobError          running it again may help
@@ -160,6 +162,26 @@ class ModelUnreachable(ModelError):
         )
 
 
+class DiskTooSmall(ModelError):
+    def __init__(self, name: str, needed_bytes: int, folder: object, free_bytes: int) -> None:
+        self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
+        super().__init__(
+            "A model that is fetched must fit on the disk.",
+            f"{name!r} needs {in_megabytes(needed_bytes)} more in {str(folder)!r}, where {in_megabytes(free_bytes)} "
+            "are free.",
+            "Free some disk and try again (what has arrived is kept), or name another folder in HF_HUB_CACHE.",
+        )
+
+
+class WrongDownload(ModelError):
+    def __init__(self, name: str, file: str, hub: str, difference: str) -> None:
+        super().__init__(
+            "A file that is fetched must be the one that the hub names.",
+            f"{file!r} of {name!r} came from {hub} with {difference.rstrip('.')}.",
+            "It was removed: try again, and if that repeats, look for a proxy that changes what passes through it.",
+        )
+
+
 class UnsupportedDtype(ModelError):
     def __init__(self, dtype: str, reason: str) -> None:
         super().__init__(
@@ -230,10 +252,29 @@ class PickledWeights(CheckpointError):
 
 class DamagedFile(CheckpointError):
     def __init__(self, path: object, problem: str) -> None:
+        self.problem = problem
         super().__init__(
             "A safetensors file is a length, a JSON header and exactly the bytes which that header names.",
             f"{str(path)!r}: {problem.rstrip('.')}.",
             "It was probably cut short on its way: delete it and fetch it again.",
+        )
+
+
+class UnreadableIndex(CheckpointError):
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(
+            "The index of a checkpoint in several files is a JSON object whose weight_map names each tensor's file.",
+            f"{str(path)!r}: {problem.rstrip('.')}.",
+            "Copy the folder again from where the model came from.",
+        )
+
+
+class UntiedUnembedding(CheckpointError):
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            "GPT-2 unembeds with its token embeddings.",
+            f"{str(path)!r} has a 'lm_head.weight' that differs from 'wte.weight'.",
+            "Use a model whose two are tied.",
         )
 
 
@@ -252,6 +293,15 @@ class MisshapedTensor(CheckpointError):
             "Every weight has the shape that config.json calls for.",
             f"{str(path)!r} has {name!r} of shape {tuple(shape)} instead of {tuple(expected)}.",
             "Check that config.json and the weights belong together.",
+        )
+
+
+class MistypedTensor(CheckpointError):
+    def __init__(self, path: object, name: str, code: str) -> None:
+        super().__init__(
+            "Weights are stored as float32, float16, bfloat16 or float64.",
+            f"{str(path)!r} has {name!r} as {code}.",
+            "Use a checkpoint that is not quantised.",
         )
 
 

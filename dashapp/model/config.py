@@ -15,6 +15,14 @@ D_VOCAB = 50_257  # GPT-2's tokenizer has that many tokens
 # Names of the same function: GELU in its tanh form (Hendrycks & Gimpel 2016, eq. 2), which GPT-2 was trained with.
 TANH_GELU_NAMES = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 
+# Hugging Face's general names of GPT-2's fields; where a file has both, its library takes the general one.
+GENERAL_NAMES = {
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_embd": "hidden_size",
+    "n_positions": "max_position_embeddings",
+}
+
 
 @dataclass(frozen=True, kw_only=True)  # no slots: the defaults are read as class attributes
 class GPT2Config:
@@ -116,7 +124,8 @@ class _FieldReader:
         self.fields, self.where = fields, where
 
     def get(self, name: str, default: object) -> object:
-        value = self.fields.get(name)
+        general = self.fields.get(GENERAL_NAMES.get(name, name))
+        value = self.fields.get(name) if general is None else general
         return default if value is None else value
 
     def count(self, name: str, default: int) -> int:

@@ -20,7 +20,8 @@ import numpy as np
 
 from dashapp.errors import DamagedFile
 
-# Safetensors' names of the dtypes met here. BF16 has no NumPy dtype: it is mapped as its 16 bits and widened when read.
+# Safetensors' names of dtypes. BF16 and the F8s have no NumPy dtype and are mapped as their bits; BF16 is widened when
+# read, the F8s are only recognised, so that a quantised file is not called damaged.
 DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -28,12 +29,20 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "BF16": np.dtype("<u2"),
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
     "U8": np.dtype("u1"),
+    "F8_E4M3": np.dtype("u1"),
+    "F8_E5M2": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-CODES = {dtype: code for code, dtype in DTYPES.items() if code != "BF16"}
+CODES = {dtype: code for code, dtype in DTYPES.items() if code not in ("BF16", "F8_E4M3", "F8_E5M2")}
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
-ALIGNMENT = 8  # the header is padded to it, so that every tensor of wide-first order starts aligned
+ROUNDED_AT_ONCE = 1 << 20  # values of one piece
+ALIGNMENT = 4096  # the header is padded with spaces to whole pages: tensors start aligned, small headers weigh the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,19 @@ def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
+def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
+    """bfloat16 bit patterns (uint16) of float32 values, rounded to the nearest, ties to even, as torch rounds."""
+    rounded = np.empty(values.size, np.uint16)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, ROUNDED_AT_ONCE):  # in pieces: the two 32-bit copies of a piece stay small
+        piece = flat[start : start + ROUNDED_AT_ONCE].astype("<f4")
+        bits = piece.view(np.uint32)
+        up = bits + 0x7FFF + ((bits >> 16) & 1)
+        # Rounding could carry the payload of a NaN into the exponent or the sign: a NaN becomes the quiet one.
+        rounded[start : start + piece.size] = np.where(np.isnan(piece), np.uint32(0x7FC0), up >> 16)
+    return rounded.reshape(values.shape)
+
+
 def tensor_chunks(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
     """The bytes of a safetensors file, in pieces that copy no tensor that is contiguous."""
     # Wide dtypes first, as the safetensors library does, so that each tensor is aligned to its own item size.
@@ -97,11 +119,6 @@ def tensor_chunks(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str])
         yield np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
 
 
-def file_size(shapes: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> int:
-    """Bytes of the tensors of a file, without its header: sum of shape × item size."""
-    return sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
-
-
 def save_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write a safetensors file; `path` holds either what it held before or the whole new file."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -109,7 +126,7 @@ def save_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping
         with os.fdopen(descriptor, "wb") as file:
             for chunk in tensor_chunks(arrays, metadata):
                 file.write(chunk)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
