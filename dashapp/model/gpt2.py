@@ -10,7 +10,7 @@ files, traces or sampling. Axes: `batch pos d_model`, `batch head query key`.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from dashapp.model.config import GPT2Config
 from dashapp.model.sites import EXPLICIT_ATTENTION
 from dashapp.model.tap import NO_TAP, Tap
+
+if TYPE_CHECKING:
+    from dashapp.model.weights import Weights
 
 
 class LayerNorm(nn.Module):
@@ -162,6 +165,7 @@ class GPT2(nn.Module):
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.config = config
+        self.weights: Weights | None = None  # where the parameters came from, set by `checkpoint.load_model`
         self.wte = nn.Embedding(config.d_vocab, config.d_model)
         self.wpe = nn.Embedding(config.n_ctx, config.d_model)
         self.drop = nn.Dropout(config.embd_pdrop)
