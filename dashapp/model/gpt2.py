@@ -166,8 +166,10 @@ class GPT2(nn.Module):
         super().__init__()
         self.config = config
         self.weights: Weights | None = None  # where the parameters came from, set by `checkpoint.load_model`
-        self.wte = nn.Embedding(config.d_vocab, config.d_model)
-        self.wpe = nn.Embedding(config.n_ctx, config.d_model)
+        # Empty, for numbers are loaded or drawn later: nn.Embedding would draw its own, which on the meta device costs
+        # two seconds of imports.
+        self.wte = nn.Embedding.from_pretrained(torch.empty(config.d_vocab, config.d_model), freeze=False)
+        self.wpe = nn.Embedding.from_pretrained(torch.empty(config.n_ctx, config.d_model), freeze=False)
         self.drop = nn.Dropout(config.embd_pdrop)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.ln_f = LayerNorm(config.d_model, config.layer_norm_epsilon)
