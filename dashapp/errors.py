@@ -7,7 +7,7 @@
     │   ├── UnknownSetting   BadSetting
     ├── ModelError        whoever chose the model can fix it
     │   ├── UnknownModel   ModelNotAllowed   ModelTooLarge   UnsupportedDtype   NoSuchDevice
-    │   ├── ModelUnreachable   DiskTooSmall   WrongDownload
+    │   ├── ModelUnreachable   DiskTooSmall   HubCacheUnwritable   WrongDownload
     │   └── CheckpointError   NotAModelFolder   UnreadableConfig   UnsupportedConfig   ForeignTokenizer
     │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
     │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
@@ -170,6 +170,15 @@ class DiskTooSmall(ModelError):
             f"{name!r} needs {in_megabytes(needed_bytes)} more in {str(folder)!r}, where {in_megabytes(free_bytes)} "
             "are free.",
             "Free some disk and try again (what has arrived is kept), or name another folder in HF_HUB_CACHE.",
+        )
+
+
+class HubCacheUnwritable(ModelError):
+    def __init__(self, folder: object, cause: object) -> None:
+        super().__init__(
+            "Models that are fetched are kept in the hub's cache, a folder that can be written.",
+            f"{str(folder)!r} can not: {cause}.",
+            "Mend the folder's permissions, or name another in HF_HUB_CACHE.",
         )
 
 
