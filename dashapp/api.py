@@ -1,0 +1,136 @@
+"""What `dashapp.load`, `dashapp.trace` and `dashapp.generate` do. Imported when one of them is first asked for.
+
+Knows settings, models and the store; all real work is in the rooms below.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache as remember
+from pathlib import Path
+
+import numpy as np
+
+from dashapp.errors import EmptyPrompt, PromptTooLong, StoreUnavailable
+from dashapp.jobs.generation import Watch, continue_prompt
+from dashapp.jobs.tracing import trace_tokens
+from dashapp.model.checkpoint import DeviceName, DtypeName, load_model
+from dashapp.model.gpt2 import GPT2
+from dashapp.model.registry import locate, name_of
+from dashapp.model.sampling import SamplingSettings
+from dashapp.model.tokenizer import encode_prompt
+from dashapp.model.weights import FingerprintCache, Weights
+from dashapp.settings import Settings
+from dashapp.store.disk import TraceStore, default_size_limit
+from dashapp.traces.record import Trace
+from dashapp.traces.run import Run
+
+logger = logging.getLogger(__name__)
+
+Prompt = str | Sequence[int] | np.ndarray  # text, or token ids as they are
+
+
+def load(
+    model: str | Path = "demo",
+    *,
+    dtype: DtypeName = "float32",
+    device: DeviceName = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    settings: Settings | None = None,
+) -> GPT2:
+    """A GPT-2 ready to run: "demo", a published name such as "gpt2", or any folder in Hugging Face format.
+
+    A published model that is not on this machine is fetched; `progress` is told bytes here and bytes in all.
+    Raises: ModelError, each kind for one thing that stands in the way.
+    """
+    settings = settings or Settings.read()
+    folder = locate(model, models_dir=settings.models_dir, dtype=dtype, progress=progress)
+    fingerprints = FingerprintCache(settings.cache_dir / "fingerprints.json")
+    weights = Weights.open(folder, name=name_of(model, models_dir=settings.models_dir), fingerprints=fingerprints)
+    return load_model(weights, dtype=dtype, device=device)
+
+
+def trace(
+    model: GPT2,
+    prompt: Prompt,
+    *,
+    bos: bool = True,
+    special_tokens: bool = False,
+    cache: bool = True,
+    settings: Settings | None = None,
+) -> Trace:
+    """What `model` does with a prompt, in one forward pass.
+
+    prompt: text, or token ids taken as they are. bos: put `<|endoftext|>` in front of text, as in training.
+    special_tokens: read `<|endoftext|>` inside the text as that token. cache: look the trace up on disk before
+    computing it, and keep it there after.
+    Raises: PromptError, TraceTooLarge.
+    """
+    ids = prompt_ids(model, prompt, bos=bos, special_tokens=special_tokens)
+    return trace_tokens(model, ids, store=_store(settings) if cache else None)
+
+
+def generate(
+    model: GPT2,
+    prompt: Prompt,
+    *,
+    max_new_tokens: int = 40,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    stop_at_end: bool = True,
+    bos: bool = True,
+    special_tokens: bool = False,
+    cache: bool = True,
+    watch: Watch = lambda steps: False,
+    settings: Settings | None = None,
+) -> Run:
+    """A continuation of a prompt. The same model, prompt, settings and seed give the same text on the same machine.
+
+    temperature 0 takes the most likely token; top_k 0 and top_p 1 keep all tokens; stop_at_end: `<|endoftext|>` ends
+    the text. watch: told the steps so far after each token, ends the text by returning True. Others as for `trace`.
+    Raises: PromptError.
+    """
+    sampling = SamplingSettings(
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        stop_at_end=stop_at_end,
+    )
+    ids = prompt_ids(model, prompt, bos=bos, special_tokens=special_tokens)
+    return continue_prompt(model, ids, sampling, store=_store(settings) if cache else None, watch=watch)
+
+
+def prompt_ids(model: GPT2, prompt: Prompt, *, bos: bool = True, special_tokens: bool = False) -> np.ndarray:
+    """The token ids that a prompt stands for: int32 [pos]. Raises: PromptError; ValueError for ids of no token."""
+    n_ctx, d_vocab = model.config.n_ctx, model.config.d_vocab
+    if isinstance(prompt, str):
+        return encode_prompt(prompt, n_ctx=n_ctx, bos=bos, special_tokens=special_tokens)
+    ids = np.asarray(prompt)
+    if not ids.size:
+        raise EmptyPrompt
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= d_vocab:
+        raise ValueError(f"token ids are whole numbers from 0 to {d_vocab - 1:,} in one row, got {prompt!r}")
+    if len(ids) > n_ctx:
+        raise PromptTooLong(len(ids), n_ctx)
+    return ids.astype(np.int32)
+
+
+def _store(settings: Settings | None) -> TraceStore | None:
+    """The store that the settings name; None, with a line in the log, where nothing can be written."""
+    settings = settings or Settings.read()
+    try:
+        return open_store(settings.cache_dir, settings.cache_size)
+    except StoreUnavailable as error:
+        logger.warning("Going on without a cache. %s", error)
+        return None
+
+
+@remember
+def open_store(folder: Path, size_limit_bytes: int | None) -> TraceStore:
+    """The store in a folder, opened once a process; without a limit it is `default_size_limit`."""
+    return TraceStore(folder, size_limit_bytes=size_limit_bytes or default_size_limit(folder))

@@ -1,0 +1,55 @@
+"""Trace a prompt: looked up first, computed once, kept. Knows model, capture and store; knows nothing of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dashapp.model.checkpoint import dtype_name, weights_of
+from dashapp.model.gpt2 import GPT2
+from dashapp.store.disk import TraceStore
+from dashapp.traces.capture import Progress, capture, no_progress
+from dashapp.traces.keys import trace_key
+from dashapp.traces.names import TRACE_FORMAT, trace_bytes
+from dashapp.traces.record import Trace, trace_metadata
+
+
+def trace_tokens(
+    model: GPT2,
+    token_ids: np.ndarray,
+    *,
+    store: TraceStore | None,
+    progress: Progress = no_progress,
+    while_waiting: Callable[[], None] = lambda: None,
+) -> Trace:
+    """The trace of these tokens (int32 [pos]): from the store, or computed and kept there.
+
+    Who asks while somebody else computes the same key waits for that result, calling `while_waiting` now and then.
+    Raises: TraceTooLarge before anything is computed, StoreUnavailable.
+    """
+    weights, dtype = weights_of(model), dtype_name(model)
+    metadata = trace_metadata(model.config, fingerprint=weights.fingerprint, model=weights.name, dtype=dtype)
+
+    def compute() -> Trace:
+        return capture(model, token_ids, metadata, weights=weights, progress=progress)
+
+    if store is None:
+        return compute()
+    key = trace_key(token_ids, fingerprint=weights.fingerprint, dtype=dtype, trace_format=TRACE_FORMAT)
+
+    def compute_and_keep() -> Trace:
+        trace = compute()
+        store.put_trace(trace)
+        return trace
+
+    def look_up() -> Trace | None:
+        known = store.get_trace(key, heal=compute_and_keep)
+        return known.use_weights(weights) if known else None
+
+    store.refuse_too_large(trace_bytes(model.config, len(token_ids)))
+    known = look_up()
+    if known is not None:
+        return known
+    with store.computing(key, while_waiting=while_waiting):
+        return look_up() or compute_and_keep()

@@ -1,0 +1,138 @@
+"""Every setting of the app in one table: its name, default, and what it does.
+
+A setting is a flag of `dashapp serve` (`--cache-dir`) and a variable (`DASHAPP_CACHE_DIR`); a flag wins. An unknown
+DASHAPP_ variable is refused, for it is a misspelt one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dashapp.errors import BadSetting, UnknownSetting
+
+PREFIX = "DASHAPP_"
+SIZE_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _setting(default: object, parse: Callable[[str, str], object], says: str) -> Any:
+    metadata = {"parse": parse, "help": says}
+    return (
+        field(default_factory=default, metadata=metadata)
+        if callable(default)
+        else field(default=default, metadata=metadata)
+    )
+
+
+def _text(name: str, value: str) -> str:
+    if not value.strip():
+        raise BadSetting(name, value, "must not be empty", "demo")
+    return value.strip()
+
+
+def _port(name: str, value: str) -> int:
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise BadSetting(name, value, "is a port number from 1 to 65535", "8050")
+    return int(value)
+
+
+def _folder(name: str, value: str) -> Path:
+    if not value.strip():
+        raise BadSetting(name, value, "is a folder", "~/gpt2")
+    return Path(value.strip()).expanduser()
+
+
+def _names(name: str, value: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not names:
+        raise BadSetting(name, value, "is a list of model names with commas between", "demo,gpt2")
+    return names
+
+
+def _size(name: str, value: str) -> int | None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)?", value.strip().upper())
+    if value.strip().lower() == "auto":
+        return None
+    if not match or float(match[1]) == 0:
+        raise BadSetting(name, value, "is a size above zero, or 'auto'", "8GB")
+    return int(float(match[1]) * SIZE_UNITS[match[2] or ""])
+
+
+def _one_of(*choices: str) -> Callable[[str, str], str]:
+    def parse(name: str, value: str) -> str:
+        if value not in choices:
+            raise BadSetting(name, value, f"is one of {', '.join(choices)}", choices[0])
+        return value
+
+    return parse
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dashapp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one process. `Settings.read()` takes them from the environment."""
+
+    host: str = _setting("127.0.0.1", _text, "Address that the server listens on.")
+    port: int = _setting(8050, _port, "Port that the server listens on.")
+    model: str = _setting("demo", _text, "Model that is loaded at start.")
+    models: tuple[str, ...] = _setting(
+        ("demo", "distilgpt2", "gpt2"),
+        _names,
+        "Models that visitors may load or download, with commas between; folders under the models folder are always "
+        "allowed.",
+    )
+    models_dir: Path = _setting(
+        lambda: _cache_home() / "models", _folder, "Folder of models in Hugging Face format, one folder each."
+    )
+    cache_dir: Path = _setting(lambda: _cache_home() / "cache", _folder, "Folder of traces, runs and fingerprints.")
+    cache_size: int | None = _setting(
+        None, _size, "Most that traces may take on disk, such as 8GB; 'auto' is 8 GB or a quarter of the free disk."
+    )
+    device: str = _setting("auto", _one_of("auto", "cpu", "cuda", "mps"), "Device that models run on.")
+    dtype: str = _setting("float32", _one_of("float32", "bfloat16"), "Numbers that models compute with.")
+    log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "What is logged.")
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
+        """Settings from `environ` (os.environ), overridden by `flags`; a flag that is None is absent.
+
+        Raises: UnknownSetting, BadSetting.
+        """
+        environ = os.environ if environ is None else environ
+        known = {variable(name): name for name in setting_names()}
+        given: dict[str, str] = {}
+        for key, value in environ.items():
+            if key.startswith(PREFIX) and key not in known:
+                raise UnknownSetting(key, known)
+            if key in known:
+                given[known[key]] = value
+        given |= {name: str(value) for name, value in flags.items() if value is not None}
+        parsers = {each.name: each.metadata["parse"] for each in fields(cls)}
+        return cls(**{name: parsers[name](variable(name), value) for name, value in given.items()})
+
+
+def setting_names() -> list[str]:
+    """The names of all settings, in the order of the table."""
+    return [each.name for each in fields(Settings)]
+
+
+def setting_help(name: str) -> str:
+    """What a setting does, in a sentence."""
+    return next(str(each.metadata["help"]) for each in fields(Settings) if each.name == name)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: 'cache_dir' → 'DASHAPP_CACHE_DIR'."""
+    return PREFIX + name.upper()
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a setting: 'cache_dir' → '--cache-dir'."""
+    return "--" + name.replace("_", "-")

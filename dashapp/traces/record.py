@@ -1,0 +1,322 @@
+"""A trace: what a model did with one prompt in one forward pass. NumPy only, memory-mapped when it comes from a file.
+
+Layers stand on axis 0 and there is no batch axis. A trace can be asked for more than it stores: the attention pattern
+is recomputed from q and k, the logits from the last residual stream and the weights. Knows the file of a trace; knows
+nothing of where traces are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dashapp.errors import DamagedFile, DamagedTrace, NotATrace, WeightsMissing
+from dashapp.model.config import GPT2Config
+from dashapp.model.registry import is_here, locate
+from dashapp.model.tensorfile import TensorFile, save_tensors, tensor_chunks
+from dashapp.model.tokenizer import token_texts
+from dashapp.model.weights import Weights
+from dashapp.settings import Settings
+from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
+from dashapp.traces.keys import trace_key
+from dashapp.traces.names import TENSORS, TRACE_FORMAT, n_slices, tensor_shapes
+
+UNEMBEDDING = ("ln_f.weight", "ln_f.bias", "wte.weight")
+
+Heal = Callable[[], "Trace"]  # computes a damaged trace again
+
+
+class WeightsLike(Protocol):
+    """What a trace asks of weights: who they are, and some of them as the model computes with them."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def float32(self, name: str, *, dtype: str = "float32") -> np.ndarray: ...
+
+
+class Trace:
+    """One prompt's trace. Made by `dashapp.trace`, read from a file by `Trace.open`.
+
+    token_ids: int32 [pos]. q, k, v: float32 [layer head pos d_head]. resid_pre, resid_mid, resid_post: float32
+    [layer pos d_model]. mlp_pre: float32 [layer pos d_mlp]. ln_scale: float32 [norm pos]. The table `names.TENSORS`
+    tells every stored tensor; `trace.read(name, layer)` reads one, or one slice of it.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, np.ndarray] | TensorFile,
+        metadata: Mapping[str, str],
+        *,
+        weights: WeightsLike | None = None,
+        heal: Heal | None = None,
+    ) -> None:
+        self._tensors, self.metadata, self._heal = tensors, dict(metadata), heal
+        self._verified: set[tuple[str, int]] = set()
+        self._weights = weights
+        self.config = GPT2Config(**json.loads(metadata["config"]))
+        self.fingerprint, self.dtype, self.model_name = metadata["fingerprint"], metadata["dtype"], metadata["model"]
+
+    # Files -----------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, path: Path | str, *, weights: WeightsLike | None = None, heal: Heal | None = None) -> Trace:
+        """The trace in a file, memory-mapped; each slice is verified when it is first read.
+
+        heal: computes the trace again when a slice turns out to be damaged; without it, reading raises DamagedTrace.
+        Raises: NotATrace, DamagedTrace, OSError.
+        """
+        path = Path(path)
+        try:
+            file = TensorFile(path)
+        except DamagedFile as error:
+            raise DamagedTrace(path, error.problem) from error
+        _check_metadata(path, file)
+        trace = cls(file, file.metadata, weights=weights, heal=heal)
+        trace._check_shapes(path)
+        return trace
+
+    def save(self, path: Path | str) -> None:
+        """Write the trace to a file that `Trace.open` reads; the file appears whole or not at all."""
+        save_tensors(Path(path), self._all_tensors(), self.metadata)
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """The bytes of the file that `save` writes, in pieces."""
+        return tensor_chunks(self._all_tensors(), self.metadata)
+
+    @property
+    def key(self) -> str:
+        """What this trace is kept under: a hash of its tokens, weights, dtype and format."""
+        return trace_key(
+            self.token_ids, fingerprint=self.fingerprint, dtype=self.dtype, trace_format=int(self.metadata["format"])
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all stored tensors."""
+        return sum(array.nbytes for array in self._all_tensors().values())
+
+    # What is stored --------------------------------------------------------------------------------------------------
+
+    def read(self, name: str, layer: int | None = None) -> np.ndarray:
+        """A stored tensor, or its slice `layer` along the first axis; verified against its checksum, read-only.
+
+        Raises: DamagedTrace when the bytes are not those that were written and nothing can compute them again.
+        """
+        stored = self._stored(name)
+        wanted = range(n_slices(name, stored.shape)) if layer is None else [layer % len(stored)]
+        damaged = next((i for i in wanted if not self._is_intact(name, i)), None)
+        if damaged is not None:
+            self._recompute(name, damaged)
+            return self.read(name, layer)
+        return stored if layer is None else stored[layer]
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self._stored("token_ids"))
+
+    @cached_property
+    def token_ids(self) -> np.ndarray:
+        """The tokens that the model read: int32 [pos]."""
+        return self.read("token_ids")
+
+    @cached_property
+    def token_texts(self) -> list[str]:
+        """Each token as text; the bytes of a piece of a character, as in '<F0 9F>'."""
+        return token_texts(self.token_ids)
+
+    @property
+    def q(self) -> np.ndarray:
+        """Queries: float32 [layer head pos d_head]."""
+        return self.read("q")
+
+    @property
+    def k(self) -> np.ndarray:
+        """Keys: float32 [layer head pos d_head]."""
+        return self.read("k")
+
+    @property
+    def v(self) -> np.ndarray:
+        """Values: float32 [layer head pos d_head]."""
+        return self.read("v")
+
+    @property
+    def resid_pre(self) -> np.ndarray:
+        """The residual stream entering each layer: float32 [layer pos d_model]."""
+        return self.read("resid")[0:-1:2]
+
+    @property
+    def resid_mid(self) -> np.ndarray:
+        """The residual stream between attention and MLP of each layer: float32 [layer pos d_model]."""
+        return self.read("resid")[1::2]
+
+    @property
+    def resid_post(self) -> np.ndarray:
+        """The residual stream leaving each layer: float32 [layer pos d_model]."""
+        return self.read("resid")[2::2]
+
+    @property
+    def mlp_pre(self) -> np.ndarray:
+        """MLP pre-activations: float32 [layer pos d_mlp]."""
+        return self.read("mlp_pre")
+
+    @property
+    def ln_scale(self) -> np.ndarray:
+        """1/σ of each LayerNorm: float32 [norm pos], two norms a layer and the final one."""
+        return self.read("ln_scale")
+
+    # What is computed when asked -------------------------------------------------------------------------------------
+
+    def pattern(self, layer: int) -> np.ndarray:
+        """Attention of every head in a layer: float32 [head query key], rows sum to 1, zero above the diagonal.
+
+        softmax(q kᵀ · scale), as the model computed it: equal within 1e-5 in float32. A bfloat16 model rounds inside
+        its attention, so there the difference is larger (see docs/numerics.md).
+        """
+        return causal_softmax(self.read("q", layer), self.read("k", layer), self.config.attn_scale(layer))
+
+    def head_pattern(self, layer: int, head: int) -> np.ndarray:
+        """Attention of one head: float32 [query key]."""
+        q, k = self.read("q", layer)[head], self.read("k", layer)[head]
+        return causal_softmax(q, k, self.config.attn_scale(layer))
+
+    @property
+    def logits(self) -> np.ndarray:
+        """Logits at every position: float32 [pos d_vocab], d_vocab / d_model times as large as the residual stream.
+
+        Computed in float32 from the last residual stream, the final norm and the unembedding.
+        Raises: WeightsMissing when the weights that made the trace are not at hand.
+        """
+        final = self.read("resid", -1)
+        centred = final - final.mean(axis=-1, keepdims=True)
+        gain, bias, wte = (self.weights.float32(name, dtype=self.dtype) for name in UNEMBEDDING)
+        normed = centred * self.read("ln_scale", -1)[:, None] * gain + bias  # [pos d_model]
+        return normed @ wte.T  # [pos d_vocab]
+
+    @property
+    def weights(self) -> WeightsLike:
+        """The weights that made the trace: those given, or found again by the model's name. Raises: WeightsMissing."""
+        if self._weights is None:
+            self._weights = self._find_weights()
+        if self._weights.fingerprint != self.fingerprint:
+            problem = f"the weights at hand have the fingerprint {self._weights.fingerprint[:12]}"
+            raise WeightsMissing(self.model_name, self.fingerprint, problem)
+        return self._weights
+
+    def use_weights(self, weights: WeightsLike) -> Trace:
+        """This trace, with weights at hand for `logits`."""
+        self._weights = weights
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Trace of {self.n_tokens} tokens by {self.model_name!r}, {self.dtype}>"
+
+    # Below: checks and healing ---------------------------------------------------------------------------------------
+
+    def _find_weights(self) -> Weights:
+        models_dir = Settings.read().models_dir
+        if not is_here(self.model_name, models_dir=models_dir):
+            raise WeightsMissing(self.model_name, self.fingerprint, "no model of that name is on this machine")
+        return Weights.open(locate(self.model_name, models_dir=models_dir), name=self.model_name)
+
+    def _stored(self, name: str) -> np.ndarray:
+        return self._tensors.array(name) if isinstance(self._tensors, TensorFile) else self._tensors[name]
+
+    def _all_tensors(self) -> dict[str, np.ndarray]:
+        if isinstance(self._tensors, TensorFile):
+            return {name: self.read(name) for name in TENSORS} | {CHECKSUMS: self._stored(CHECKSUMS)}
+        return dict(self._tensors)
+
+    def _check_shapes(self, path: Path) -> None:
+        expected = tensor_shapes(self.config, self.n_tokens)
+        for name, shape in expected.items():
+            if self._stored(name).shape != shape or self._stored(name).dtype != TENSORS[name].dtype:
+                raise DamagedTrace(path, f"{name!r} does not have the shape {shape} and dtype {TENSORS[name].dtype}")
+
+    def _is_intact(self, name: str, index: int) -> bool:
+        if not isinstance(self._tensors, TensorFile) or (name, index) in self._verified:
+            return True
+        stored = self._stored(name)
+        bytes_of_slice = stored[index] if n_slices(name, stored.shape) > 1 else stored
+        intact = crc_of_array(bytes_of_slice) == int(self._stored(CHECKSUMS)[self._place(name) + index])
+        if intact:
+            self._verified.add((name, index))
+        return intact
+
+    def _place(self, name: str) -> int:
+        """Where a tensor's checksums begin."""
+        place = 1
+        for other in TENSORS:
+            if other == name:
+                return place
+            place += n_slices(other, self._stored(other).shape)
+        raise KeyError(name)
+
+    def _recompute(self, name: str, index: int) -> None:
+        path = self._tensors.path if isinstance(self._tensors, TensorFile) else "memory"
+        if self._heal is None:
+            raise DamagedTrace(path, f"slice {index} of {name!r} is not what was written")
+        healed = self._heal()
+        self._tensors, self._verified, self._heal = healed._tensors, set(), healed._heal
+
+
+def new_trace(
+    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], *, weights: WeightsLike | None = None
+) -> Trace:
+    """A trace of freshly captured tensors (all of `names.TENSORS`), with their checksums."""
+    checks = [crc_of_strings(metadata)]
+    for name in TENSORS:
+        whole = tensors[name]
+        checks += [crc_of_array(part) for part in (whole if n_slices(name, whole.shape) > 1 else [whole])]
+    frozen = {name: _read_only(array) for name, array in tensors.items()}
+    return Trace(frozen | {CHECKSUMS: np.array(checks, dtype=np.int64)}, metadata, weights=weights)
+
+
+def trace_metadata(config: GPT2Config, *, fingerprint: str, model: str, dtype: str) -> dict[str, str]:
+    """The strings in a trace's header. The prompt is in the tokens; nothing here tells who asked."""
+    return {
+        "kind": "trace",
+        "format": str(TRACE_FORMAT),
+        "config": json.dumps(config.as_dict()),
+        "fingerprint": fingerprint,
+        "model": model,
+        "dtype": dtype,
+    }
+
+
+def causal_softmax(q: np.ndarray, k: np.ndarray, scale: float) -> np.ndarray:
+    """softmax(q kᵀ · scale) over the keys up to each query: float32 [… query key] of q, k [… pos d_head]."""
+    scores = q @ np.swapaxes(k, -1, -2)  # [… query key]
+    scores *= np.float32(scale)
+    n = scores.shape[-1]
+    scores[..., ~np.tri(n, dtype=bool)] = -math.inf
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    return scores
+
+
+def _check_metadata(path: Path, file: TensorFile) -> None:
+    if file.metadata.get("kind") != "trace":
+        raise NotATrace(path, "it is a safetensors file of something else")
+    if file.metadata.get("format") != str(TRACE_FORMAT):
+        found = file.metadata.get("format")
+        raise NotATrace(path, f"it has the trace format {found} and this version reads {TRACE_FORMAT}")
+    absent = [name for name in [*TENSORS, CHECKSUMS] if name not in file]
+    if absent:
+        raise DamagedTrace(path, f"it has no {absent[0]!r}")
+    checks = file.array(CHECKSUMS)
+    if not checks.size or crc_of_strings(file.metadata) != int(checks[0]):
+        raise DamagedTrace(path, "its metadata is not what was written")
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,156 @@
+"""A run: one generation, from prompt to last token, with all that is needed to check or repeat it. NumPy only.
+
+Knows its file; knows nothing of models or of where runs are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from dashapp.errors import DamagedFile, DamagedTrace, NotATrace
+from dashapp.model.sampling import SamplingSettings
+from dashapp.model.tensorfile import TensorFile, save_tensors, tensor_chunks
+from dashapp.model.tokenizer import END_OF_TEXT_ID, decode, token_text
+from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
+from dashapp.traces.keys import run_key, trace_key
+from dashapp.traces.names import TRACE_FORMAT
+
+RUN_FORMAT: Final = 1  # raise it when the sampler or a stored array changes: old runs are then drawn again
+
+TENSORS: Final = ("token_ids", "u", "top_ids", "top_probs")  # their order in the checksums
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """One drawn token.
+
+    token: its id; text: as text. u: the random number in [0, 1) that chose it, NaN at temperature 0.
+    top_ids: int32 [top], the most likely tokens, most likely first; top_probs: float32 [top], their probabilities under
+    the model itself, before temperature, top-k and top-p.
+    """
+
+    token: int
+    text: str
+    u: float
+    top_ids: np.ndarray
+    top_probs: np.ndarray
+
+
+class Run:
+    """One generation. Made by `dashapp.generate`, read from a file by `Run.open`.
+
+    token_ids: int32 [pos], prompt and continuation; n_prompt: how many are the prompt's. settings: how it was drawn.
+    stop: why it ended: "length" (max_new_tokens), "context" (n_ctx reached), "end" (`<|endoftext|>` drawn),
+    "person" (stopped), "none" (max_new_tokens is 0).
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+        self._arrays, self.metadata = dict(arrays), dict(metadata)
+        self.token_ids = arrays["token_ids"]
+        self.n_prompt = int(metadata["n_prompt"])
+        self.settings = SamplingSettings(**json.loads(metadata["settings"]))
+        self.stop = metadata["stop"]
+        self.fingerprint, self.dtype, self.model_name = metadata["fingerprint"], metadata["dtype"], metadata["model"]
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """The run in a file, verified whole. Raises: NotATrace, DamagedTrace, OSError."""
+        path = Path(path)
+        try:
+            file = TensorFile(path)
+        except DamagedFile as error:
+            raise DamagedTrace(path, error.problem) from error
+        if file.metadata.get("kind") != "run" or file.metadata.get("format") != str(RUN_FORMAT):
+            raise NotATrace(path, "it is not a run of this version")
+        names = [*TENSORS, CHECKSUMS]
+        if any(name not in file for name in names):
+            raise DamagedTrace(path, "a part of it is missing")
+        arrays = {name: file.array(name) for name in names}
+        if list(arrays[CHECKSUMS]) != _checksums(arrays, file.metadata):
+            raise DamagedTrace(path, "it is not what was written")
+        return cls(arrays, file.metadata)
+
+    def save(self, path: Path | str) -> None:
+        """Write the run to a file that `Run.open` reads."""
+        save_tensors(Path(path), self._arrays, self.metadata)
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """The bytes of the file that `save` writes, in pieces."""
+        return tensor_chunks(self._arrays, self.metadata)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self._arrays.values())
+
+    @property
+    def key(self) -> str:
+        """What this run is kept under: a hash of its prompt, weights, dtype and settings."""
+        return run_key(
+            self.token_ids[: self.n_prompt],
+            fingerprint=self.fingerprint,
+            dtype=self.dtype,
+            settings=self.settings,
+            run_format=int(self.metadata["format"]),
+        )
+
+    @property
+    def trace_key(self) -> str:
+        """The key of the trace of all its tokens."""
+        return trace_key(self.token_ids, fingerprint=self.fingerprint, dtype=self.dtype, trace_format=TRACE_FORMAT)
+
+    @cached_property
+    def text(self) -> str:
+        """Prompt and continuation as text, without the `<|endoftext|>` in front or at the end."""
+        ids = list(self.token_ids)
+        first = 1 if ids[0] == END_OF_TEXT_ID else 0
+        last = len(ids) - 1 if len(ids) > self.n_prompt and ids[-1] == END_OF_TEXT_ID else len(ids)
+        return decode(ids[first:last])
+
+    @cached_property
+    def steps(self) -> Sequence[RunStep]:
+        """The drawn tokens in order."""
+        drawn = self.token_ids[self.n_prompt :]
+        rows = zip(drawn, self._arrays["u"], self._arrays["top_ids"], self._arrays["top_probs"], strict=True)
+        return [RunStep(int(token), token_text(int(token)), float(u), ids, probs) for token, u, ids, probs in rows]
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.n_prompt} + {len(self.steps)} tokens by {self.model_name!r}: {self.text!r}>"
+
+
+def new_run(
+    *,
+    prompt_ids: np.ndarray,
+    steps: Sequence[RunStep],
+    settings: SamplingSettings,
+    stop: str,
+    identity: Mapping[str, str],
+) -> Run:
+    """A run of freshly drawn tokens. `identity` holds the strings fingerprint, model and dtype."""
+    n_top = len(steps[0].top_ids) if steps else 0
+    arrays: dict[str, np.ndarray] = {
+        "token_ids": np.concatenate([prompt_ids, [step.token for step in steps]]).astype(np.int32),
+        "u": np.array([step.u for step in steps], dtype=np.float64),
+        "top_ids": np.array([step.top_ids for step in steps], dtype=np.int32).reshape(-1, n_top),
+        "top_probs": np.array([step.top_probs for step in steps], dtype=np.float32).reshape(-1, n_top),
+    }
+    metadata = {
+        **identity,
+        "kind": "run",
+        "format": str(RUN_FORMAT),
+        "n_prompt": str(len(prompt_ids)),
+        "settings": json.dumps(settings.as_dict()),
+        "stop": stop,
+    }
+    return Run(arrays | {CHECKSUMS: np.array(_checksums(arrays, metadata), dtype=np.int64)}, metadata)
+
+
+def _checksums(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> list[int]:
+    return [crc_of_strings(metadata), *(crc_of_array(arrays[name]) for name in TENSORS)]
