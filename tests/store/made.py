@@ -22,7 +22,7 @@ def made_trace(seed: int = 0, *, n_tokens: int = 7) -> Trace:
     tensors = {
         name: _random(generator, shape, TENSORS[name].dtype) for name, shape in tensor_shapes(TINY, n_tokens).items()
     }
-    metadata = trace_metadata(TINY, fingerprint=FINGERPRINT, model="tiny", folder=None, dtype="float32")
+    metadata = trace_metadata(TINY, fingerprint=FINGERPRINT, model="tiny", dtype="float32")
     return new_trace(tensors, metadata, weights=None)
 
 

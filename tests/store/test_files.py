@@ -224,7 +224,7 @@ def test_a_folder_made_read_only_is_said_and_reading_goes_on() -> None:
     assert printed.endswith("b'kept' None\nb'again'\n")
 
 
-# Things that happen to folders -----------------------------------------------------------------------------------------
+# Things that happen to folders ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("level", ["cache", "cache/traces"])

@@ -1,0 +1,197 @@
+"""The store of traces and runs on this machine's disk, under a size limit. Knows keys; knows nothing of models.
+
+    folder/traces/   cache.db and one safetensors file a trace; the least recently used goes first
+    folder/runs/     the same for runs, so that a run outlives its trace, which is computed again from its tokens
+    folder/locks/    one file for each key that is being computed at this moment
+
+What is damaged is removed and logged, and then it is simply not here: whoever asked computes it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from dashapp.errors import DamagedTrace, NotATrace, StoreUnavailable, TraceTooLarge
+from dashapp.store import locks
+from dashapp.store.files import FileCache
+from dashapp.store.index import SUFFIX
+from dashapp.traces.keys import is_key
+from dashapp.traces.record import Heal, Trace
+from dashapp.traces.run import Run
+
+logger = logging.getLogger(__name__)
+
+LARGEST_DEFAULT_BYTES: Final = 8 * 10**9
+RUN_SHARE: Final = 4  # runs take at most a quarter of the limit; a few KB each, they hardly come near it
+ORPHAN_AGE_S: Final = 600.0  # a writer that wrote nothing for ten minutes is taken for dead
+
+Kept = TypeVar("Kept", Trace, Run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStats:
+    """What the store holds: size_bytes of n_traces and n_runs together, of at most limit_bytes."""
+
+    n_traces: int
+    n_runs: int
+    size_bytes: int
+    limit_bytes: int
+
+
+class TraceStore:
+    """Traces and runs by key. Threads share one object; processes each open the folder for themselves.
+
+    folder: made if absent. size_limit_bytes: of all files together, see `default_size_limit`.
+    Raises: StoreUnavailable when the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path | str, *, size_limit_bytes: int) -> None:
+        self.folder = Path(folder).absolute()
+        self.size_limit_bytes = size_limit_bytes
+        if os.path.expandvars(self.folder) != str(self.folder):  # diskcache would go where the variable points
+            raise StoreUnavailable(self.folder, "its name holds a variable")
+        self._traces = FileCache(self.folder / "traces")
+        self._runs = FileCache(self.folder / "runs")
+        self._locks = self.folder / "locks"
+
+    def get_trace(self, key: str, *, heal: Heal | None = None) -> Trace | None:
+        """The trace of a key, memory-mapped, or None when it is not here or was damaged.
+
+        Damage in a slice shows when that slice is read: the file is removed, and what `heal` returns is read instead.
+        Without `heal` the reader gets DamagedTrace, and the next `get_trace` None.
+        """
+        return self._get(self._traces, key, lambda path: Trace.open(path, heal=self._healing(key, path, heal)))
+
+    def put_trace(self, trace: Trace) -> None:
+        """Keep a trace, in place of the least recently used ones. Raises: TraceTooLarge, StoreUnavailable."""
+        limit_bytes = self._limit_for_traces()
+        self._traces.put(_checked(trace.key), trace.chunks, size_bytes=trace.size_bytes, limit_bytes=limit_bytes)
+
+    def get_run(self, key: str) -> Run | None:
+        """The run of a key, or None when it is not here or was damaged."""
+        return self._get(self._runs, key, Run.open)
+
+    def put_run(self, run: Run) -> None:
+        """Keep a run. Raises: TraceTooLarge, StoreUnavailable."""
+        limit_bytes = self.size_limit_bytes // RUN_SHARE
+        self._runs.put(_checked(run.key), run.chunks, size_bytes=run.size_bytes, limit_bytes=limit_bytes)
+        self._traces.make_room(self._limit_for_traces())
+
+    def refuse_too_large(self, size_bytes: int) -> None:
+        """Raise TraceTooLarge if a trace of this size could not be kept, before anything is computed."""
+        if size_bytes > self._limit_for_traces():
+            raise TraceTooLarge(size_bytes, self._limit_for_traces())
+
+    @contextmanager
+    def computing(self, key: str, *, while_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Be the only one on this machine who computes a key; others wait here, then find it in the store.
+
+        while_waiting: called about 20 times a second meanwhile (a heartbeat); what it raises ends the waiting.
+        """
+        with locks.locked(self._locks, _checked(key), while_waiting):
+            yield
+
+    def discard(self, key: str) -> None:
+        """Remove the trace or run of a key, if it is here."""
+        self._traces.discard(_checked(key))
+        self._runs.discard(key)
+
+    def clear(self) -> None:
+        """Remove all traces and runs; who reads one at this moment goes on reading."""
+        self._traces.clear()
+        self._runs.clear()
+
+    def stats(self) -> StoreStats:
+        """What the store holds now."""
+        n_traces, trace_bytes = self._traces.totals()
+        n_runs, run_bytes = self._runs.totals()
+        size_bytes = trace_bytes + run_bytes
+        return StoreStats(n_traces=n_traces, n_runs=n_runs, size_bytes=size_bytes, limit_bytes=self.size_limit_bytes)
+
+    def check(self, *, older_than_s: float = ORPHAN_AGE_S) -> int:
+        """Remove what processes that died have left: half-written files, lost rows, locks. How many were removed.
+
+        Safe while others write: their files are younger than `older_than_s`, and their locks are held.
+        """
+        before = time.time() - older_than_s
+        n_removed = self._traces.reconcile(before=before) + self._runs.reconcile(before=before)
+        return n_removed + locks.remove_abandoned(self._locks)
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        self._traces.close()
+        self._runs.close()
+
+    # Below: reading what may be damaged --------------------------------------------------------------------------
+
+    def _limit_for_traces(self) -> int:
+        return self.size_limit_bytes - self._runs.totals()[1]
+
+    def _get(self, cache: FileCache, key: str, read: Callable[[Path], Kept]) -> Kept | None:
+        path = cache.find(_checked(key))
+        if path is None:
+            return None
+        try:
+            found = read(path)
+            if found.key == key:
+                return found
+            _remove(cache, key, path, "it is that of another key")
+        except FileNotFoundError:  # evicted this very moment, or deleted by hand
+            _remove(cache, key, path, "it is gone")
+        except (DamagedTrace, NotATrace) as error:
+            _remove(cache, key, path, error)
+        except OSError as error:  # too many open files, no memory: the file may be sound
+            logger.warning("Could not read %s: %s", path, error)
+        return None
+
+    def _healing(self, key: str, path: Path, heal: Heal | None) -> Heal:
+        def heal_after_removal() -> Trace:
+            _remove(self._traces, key, path, "a checksum does not match")
+            if heal is None:
+                raise DamagedTrace(path, "a part of it is not what was written")
+            return heal()
+
+        return heal_after_removal
+
+
+def default_size_limit(folder: Path | str) -> int:
+    """8 GB, or a quarter of the free disk where the folder is (or will be), whichever is less.
+
+    What the cache holds already counts as free, for it would be without it: otherwise each start would find less free
+    disk than the one before and throw away traces that fitted. Raises: StoreUnavailable.
+    """
+    folder = Path(folder).absolute()
+    try:
+        disk = next(place for place in (folder, *folder.parents) if place.exists())
+        free_bytes = shutil.disk_usage(disk).free
+    except OSError as error:
+        raise StoreUnavailable(folder, error.strerror or error) from error
+    held_bytes = sum(_size_of(path) for room in ("traces", "runs") for path in (folder / room).glob(f"*{SUFFIX}"))
+    return min(LARGEST_DEFAULT_BYTES, (free_bytes + held_bytes) // 4)
+
+
+def _checked(key: str) -> str:
+    if not is_key(key):
+        raise ValueError(f"a key is 64 hexadecimal digits, not {key!r}")
+    return key
+
+
+def _remove(cache: FileCache, key: str, path: Path, problem: object) -> None:
+    logger.warning("Removed %s from the cache: %s", path, problem)
+    with suppress(StoreUnavailable):  # then it is found again, and removed then
+        cache.drop(key, path)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
