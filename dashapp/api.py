@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import cache as remember
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from dashapp.model.sampling import SamplingSettings
 from dashapp.model.tokenizer import encode_prompt
 from dashapp.model.weights import FingerprintCache, Weights
 from dashapp.settings import Settings
-from dashapp.store.disk import TraceStore, default_size_limit
+from dashapp.store.disk import TraceStore, open_store
 from dashapp.traces.record import Trace
 from dashapp.traces.run import Run
 
@@ -128,9 +127,3 @@ def _store(settings: Settings | None) -> TraceStore | None:
     except StoreUnavailable as error:
         logger.warning("Going on without a cache. %s", error)
         return None
-
-
-@remember
-def open_store(folder: Path, size_limit_bytes: int | None) -> TraceStore:
-    """The store in a folder, opened once a process; without a limit it is `default_size_limit`."""
-    return TraceStore(folder, size_limit_bytes=size_limit_bytes or default_size_limit(folder))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dashapp.errors import BadSetting, UnknownSetting
 
@@ -95,8 +95,12 @@ class Settings:
     cache_size: int | None = _setting(
         None, _size, "Most that traces may take on disk, such as 8GB; 'auto' is 8 GB or a quarter of the free disk."
     )
-    device: str = _setting("auto", _one_of("auto", "cpu", "cuda", "mps"), "Device that models run on.")
-    dtype: str = _setting("float32", _one_of("float32", "bfloat16"), "Numbers that models compute with.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
+        "auto", _one_of("auto", "cpu", "cuda", "mps"), "Device that models run on."
+    )
+    dtype: Literal["float32", "bfloat16"] = _setting(
+        "float32", _one_of("float32", "bfloat16"), "Numbers that models compute with."
+    )
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "What is logged.")
 
     @classmethod

@@ -7,6 +7,8 @@ a fork).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -63,6 +65,37 @@ def weights_unchanged(model: GPT2) -> bool:
     return known.keys() == now.keys() and all(
         known[name][0] is now[name][0] and known[name][1:] == now[name][1:] for name in now
     )
+
+
+def weights_of(model: GPT2) -> Weights | LiveWeights:
+    """Who the model's weights are at this moment: the files they came from, or, once edited, themselves."""
+    if model.weights is not None and weights_unchanged(model):
+        return model.weights
+    return LiveWeights(model)
+
+
+class LiveWeights:
+    """The present parameters of a model that was made or edited in memory, under a fingerprint of their own.
+
+    `fingerprint` hashes all of them when asked: a later edit gives another.
+    """
+
+    def __init__(self, model: GPT2) -> None:
+        self._model = model
+        self.name = f"{model.weights.name} (edited)" if model.weights else "(in memory)"
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(json.dumps(self._model.config.computation, sort_keys=True).encode())
+        for name, parameter in sorted(self._model.named_parameters()):
+            digest.update(json.dumps([name, str(parameter.dtype), list(parameter.shape)]).encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def float32(self, name: str, *, dtype: str = "float32") -> np.ndarray:  # noqa: ARG002  what `Weights` takes
+        """One parameter as float32 values; the model already holds them in the dtype it computes with."""
+        values: np.ndarray = self._model.get_parameter(name).detach().float().cpu().numpy()
+        return values
 
 
 def choose_device(device: DeviceName, dtype: DtypeName = "float32") -> str:

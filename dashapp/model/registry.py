@@ -113,6 +113,13 @@ def locate(
     return found or fetch_folder(str(name), model.repo, HUB_FILES, cache_dir=hub_cache, progress=progress)
 
 
+def name_of(model: str | Path, *, models_dir: Path | None = None) -> str:
+    """What a model is called: its name, or the last part of the path of its folder."""
+    if isinstance(model, str) and (model == DEMO or model in HUB_MODELS or model in _folders(models_dir)):
+        return model
+    return Path(model).expanduser().resolve().name
+
+
 def is_here(name: str, *, models_dir: Path | None = None, hub_cache: Path | None = None) -> bool:
     """Whether a known model can be loaded without the network."""
     if name == DEMO or name in _folders(models_dir):

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -160,6 +161,12 @@ class TraceStore:
             return heal()
 
         return heal_after_removal
+
+
+@cache
+def open_store(folder: Path, size_limit_bytes: int | None) -> TraceStore:
+    """The store in a folder, opened once a process; without a limit it is `default_size_limit`."""
+    return TraceStore(folder, size_limit_bytes=size_limit_bytes or default_size_limit(folder))
 
 
 def default_size_limit(folder: Path | str) -> int:

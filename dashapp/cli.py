@@ -1,0 +1,346 @@
+"""The command line: dashapp serve | trace | generate | models | cache | doctor | settings.
+
+Prints; the work is in the rooms below. Commands that run no model import no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dashapp import __version__
+from dashapp.errors import DashappError, in_megabytes
+from dashapp.model.sampling import SamplingSettings
+from dashapp.settings import Settings, flag, setting_help, setting_names, variable
+
+if TYPE_CHECKING:
+    from dashapp.model.gpt2 import GPT2
+    from dashapp.traces.record import Trace
+    from dashapp.traces.run import Run, RunStep
+
+# Settings that mean something to a command which serves nothing.
+ENGINE_SETTINGS = ("model", "models_dir", "cache_dir", "cache_size", "device", "dtype", "log_level")
+N_TOP_SHOWN = 3
+
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 found something wrong, 2 refused."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.read(**{name: getattr(options, name, None) for name in setting_names()})
+        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        command: Command = options.command
+        return command(options, settings)
+    except DashappError as error:
+        print(f"dashapp: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"dashapp: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+def serve(_options: argparse.Namespace, settings: Settings) -> int:
+    """Start the app."""
+    from dashapp.server import serve as serve_app
+
+    serve_app(settings)
+    return 0
+
+
+def trace(options: argparse.Namespace, settings: Settings) -> int:
+    """Trace a prompt: what the model expected at each token, and the file of all activations."""
+    from dashapp import api
+
+    model = _load(settings)
+    made = api.trace(
+        model,
+        _prompt(options),
+        bos=options.bos,
+        special_tokens=options.special_tokens,
+        cache=options.cache,
+        settings=settings,
+    )
+    if options.out:
+        made.save(options.out)
+    print(json.dumps(_trace_as_json(made), indent=2) if options.json else _trace_as_table(made))
+    return 0
+
+
+def generate(options: argparse.Namespace, settings: Settings) -> int:
+    """Continue a prompt, printing tokens as they are drawn."""
+    from dashapp import api
+
+    sampling = {name: getattr(options, name) for name in SamplingSettings().as_dict()}
+    SamplingSettings(**sampling)  # refused before a model is loaded
+    model = _load(settings)
+    prompt = _prompt(options)
+    stream = _Stream(sys.stdout, prompt)
+    run = api.generate(
+        model,
+        prompt,
+        **sampling,
+        bos=options.bos,
+        special_tokens=options.special_tokens,
+        cache=options.cache,
+        watch=(lambda steps: False) if options.json else stream.show,
+        settings=settings,
+    )
+    if options.out:
+        run.save(options.out)
+    if options.json:
+        print(json.dumps(_run_as_json(run), indent=2))
+    else:
+        stream.show(run.steps)
+        print()
+    return 0
+
+
+def models(options: argparse.Namespace, settings: Settings) -> int:
+    """List the models that can be loaded, or fetch one."""
+    from dashapp.model.registry import available, locate
+
+    if options.fetch:
+        folder = locate(options.fetch, models_dir=settings.models_dir, dtype=settings.dtype, progress=_show_progress)
+        print(f"{options.fetch} is in {folder}")
+        return 0
+    infos = available(models_dir=settings.models_dir)
+    if options.json:
+        print(json.dumps([asdict(info) for info in infos], default=str, indent=2))
+        return 0
+    for info in infos:
+        n_params = "" if info.n_params is None else f"{info.n_params / 1e6:,.0f}M parameters"
+        place = "here" if info.is_local else "on the hub"
+        print(f"{info.name:<16} {n_params:<18} {in_megabytes(info.size_bytes):>9}  {info.problem or place}")
+    print(f"Any other folder in Hugging Face format: --model FOLDER, or put it under {settings.models_dir}")
+    return 0
+
+
+def cache(options: argparse.Namespace, settings: Settings) -> int:
+    """Show, tidy or clear the cache of traces and runs."""
+    from dashapp.store.disk import open_store
+
+    store = open_store(settings.cache_dir, settings.cache_size)
+    if options.clear:
+        store.clear()
+    n_removed = store.check()
+    stats = store.stats()
+    if options.json:
+        print(json.dumps({"folder": str(settings.cache_dir), **asdict(stats)}, indent=2))
+        return 0
+    used = f"{in_megabytes(stats.size_bytes)} of {in_megabytes(stats.limit_bytes)}"
+    print(f"{settings.cache_dir}: traces: {stats.n_traces:,}, runs: {stats.n_runs:,}, {used}")
+    if n_removed:
+        print(f"Removed {n_removed} leftovers of processes that died.")
+    return 0
+
+
+def doctor(options: argparse.Namespace, settings: Settings) -> int:
+    """Check that everything the app needs is there and works."""
+    from dashapp.doctor import examine
+
+    findings = examine(settings)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.is_well else 'BAD '} {finding.what}: {finding.says}")
+    return 0 if all(finding.is_well for finding in findings) else 1
+
+
+def show_settings(options: argparse.Namespace, settings: Settings) -> int:
+    """Show every setting, its value and what it does."""
+    if options.json:
+        print(json.dumps(asdict(settings), default=str, indent=2))
+        return 0
+    for name in setting_names():
+        print(f"{variable(name)}={_as_text(getattr(settings, name))}\n    {setting_help(name)} Flag: {flag(name)}")
+    return 0
+
+
+# The parser ----------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dashapp", description="Look inside GPT-2.")
+    parser.add_argument("--version", action="version", version=f"dashapp {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, command: Command, settings: Sequence[str] = ENGINE_SETTINGS) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        sub.set_defaults(command=command)
+        for setting in settings:
+            sub.add_argument(flag(setting), dest=setting, metavar="VALUE", help=f"{setting_help(setting)}")
+        return sub
+
+    add("serve", serve, setting_names())
+    for name, command in (("trace", trace), ("generate", generate)):
+        _add_prompt(add(name, command))
+    _add_sampling(commands.choices["generate"])
+    models_parser = add("models", models)
+    models_parser.add_argument("--fetch", metavar="NAME", help="Fetch a published model from the hub.")
+    cache_parser = add("cache", cache)
+    cache_parser.add_argument("--clear", action="store_true", help="Remove all traces and runs.")
+    for sub in (models_parser, cache_parser, add("doctor", doctor), add("settings", show_settings, setting_names())):
+        _add_json(sub)
+    return parser
+
+
+def _add_prompt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("prompt", nargs="?", help="The prompt; without it, or for '-', it is read from standard input.")
+    parser.add_argument("--no-bos", dest="bos", action="store_false", help="Put no <|endoftext|> in front.")
+    parser.add_argument(
+        "--special-tokens", action="store_true", help="Read <|endoftext|> inside the prompt as that token."
+    )
+    parser.add_argument("--no-cache", dest="cache", action="store_false", help="Neither read nor write the cache.")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="Write the whole result to a file.")
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    usual = SamplingSettings()
+    parser.add_argument("--max-new-tokens", type=int, default=usual.max_new_tokens, help="At most so many new tokens.")
+    parser.add_argument("--temperature", type=float, default=usual.temperature, help="0 takes the most likely token.")
+    parser.add_argument("--top-k", type=int, default=usual.top_k, help="Keep so many tokens; 0 keeps all.")
+    parser.add_argument("--top-p", type=float, default=usual.top_p, help="Keep that share of the probability.")
+    parser.add_argument("--seed", type=int, default=usual.seed, help="Seed of the random numbers.")
+    parser.add_argument("--no-stop-at-end", dest="stop_at_end", action="store_false", help="Go on after <|endoftext|>.")
+
+
+# Reading and printing ------------------------------------------------------------------------------------------------
+
+
+def _load(settings: Settings) -> GPT2:
+    from dashapp import api
+
+    return api.load(
+        settings.model, dtype=settings.dtype, device=settings.device, progress=_show_progress, settings=settings
+    )
+
+
+def _prompt(options: argparse.Namespace) -> str:
+    if options.prompt not in (None, "-"):
+        return str(options.prompt)
+    return sys.stdin.buffer.read().decode(errors="surrogateescape").removesuffix("\n")
+
+
+def _show_progress(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    print(f"\r{in_megabytes(done)} of {in_megabytes(total)}", end=end, file=sys.stderr, flush=True)
+
+
+class _Stream:
+    """Prints a prompt and what is drawn after it, whole characters at a time: a token may end inside one."""
+
+    def __init__(self, out: TextIO, prompt: str) -> None:
+        self._out, self._unprinted, self._n_shown = out, prompt, 0
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def show(self, steps: Sequence[RunStep]) -> bool:
+        """Print the steps that have come since the last call; never asks to stop."""
+        from dashapp.model.tokenizer import END_OF_TEXT_ID, token_bytes
+
+        self._out.write(self._unprinted)
+        self._unprinted = ""
+        for step in steps[self._n_shown :]:
+            if step.token != END_OF_TEXT_ID:
+                self._out.write(self._characters.decode(token_bytes(step.token)))
+        self._out.flush()
+        self._n_shown = len(steps)
+        return False
+
+
+def _trace_as_table(trace: Trace) -> str:
+    lines = [f"{'pos':>4}  {'token':<16} {'surprisal':>10}  {'rank':>6}  expected next"]
+    for row in _trace_as_json(trace)["tokens"]:
+        expected = ", ".join(f"{top['text']!r} {math.exp(top['logprob']):.1%}" for top in row["top"][:N_TOP_SHOWN])
+        bits = f"{-row['logprob'] / math.log(2):.2f} bits" if row["pos"] else ""
+        rank = f"{row['rank']:,}" if row["pos"] else ""
+        lines.append(f"{row['pos']:>4}  {row['text']!r:<16} {bits:>10}  {rank:>6}  {expected}")
+    return "\n".join([*lines, f"{trace!r}, {in_megabytes(trace.size_bytes)}"])
+
+
+def _trace_as_json(trace: Trace) -> dict[str, Any]:
+    """What `dashapp trace --json` prints. The first token has no logprob and no rank: nothing stands before it."""
+    from dashapp.model.tokenizer import token_text
+
+    columns = ("logprob", "rank", "entropy", "top_ids", "top_logprobs")
+    logprob, rank, entropy, top_ids, top_logprobs = (trace.read(name).tolist() for name in columns)
+    tokens = [
+        {
+            "pos": pos,
+            "id": int(trace.token_ids[pos]),
+            "text": text,
+            "logprob": logprob[pos] if pos else None,
+            "rank": rank[pos] if pos else None,
+            "entropy": entropy[pos],
+            "top": [
+                {"id": token, "text": token_text(token), "logprob": value}
+                for token, value in zip(top_ids[pos], top_logprobs[pos], strict=True)
+            ],
+        }
+        for pos, text in enumerate(trace.token_texts)
+    ]
+    return {**_identity(trace), "key": trace.key, "tokens": tokens}
+
+
+def _run_as_json(run: Run) -> dict[str, Any]:
+    """What `dashapp generate --json` prints. `u` is null at temperature 0, where no random number is drawn."""
+    steps = [
+        {
+            "id": step.token,
+            "text": step.text,
+            "u": None if math.isnan(step.u) else step.u,
+            "top_ids": step.top_ids.tolist(),
+            "top_probs": step.top_probs.tolist(),
+        }
+        for step in run.steps
+    ]
+    return {
+        **_identity(run),
+        "key": run.key,
+        "trace_key": run.trace_key,
+        "settings": run.settings.as_dict(),
+        "stop": run.stop,
+        "text": run.text,
+        "token_ids": run.token_ids.tolist(),
+        "n_prompt": run.n_prompt,
+        "steps": steps,
+    }
+
+
+def _identity(made: Trace | Run) -> dict[str, str]:
+    return {"model": made.model_name, "fingerprint": made.fingerprint, "dtype": made.dtype}
+
+
+def _as_text(value: object) -> str:
+    """A setting as one would write it."""
+    match value:
+        case None:
+            return "auto"
+        case tuple():
+            return ",".join(value)
+        case _:
+            return str(value)

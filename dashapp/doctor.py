@@ -1,0 +1,103 @@
+"""`dashapp doctor`: is everything there, does it work, and what to do when not.
+
+Knows what to try; what it finds is said in a sentence each.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from dashapp.errors import DashappError, in_megabytes
+from dashapp.settings import Settings
+
+PACKAGES = ("torch", "numpy", "dash", "plotly", "diskcache", "tiktoken", "huggingface_hub", "gunicorn")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried: what, whether it is well, and what was found or what to do."""
+
+    what: str
+    is_well: bool
+    says: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Try everything in the order in which a prompt would meet it; one failure hides no other."""
+    return [
+        _tried("python", _python),
+        _tried("packages", _packages),
+        _tried("tokenizer", _tokenizer),
+        _tried("cache", lambda: _cache(settings)),
+        _tried("model", lambda: _model(settings)),
+        _tried("first token", lambda: _first_token(settings)),
+    ]
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, look())
+    except (DashappError, OSError, ImportError) as error:
+        return Finding(what, False, str(error))
+
+
+def _python() -> str:
+    return f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}"
+
+
+def _packages() -> str:
+    return ", ".join(_versions())
+
+
+def _versions() -> Iterator[str]:
+    for name in PACKAGES:
+        try:
+            yield f"{name} {version(name)}"
+        except PackageNotFoundError as error:
+            raise ImportError(f"{name} is not installed. Run `make run`, which installs it.") from error
+
+
+def _tokenizer() -> str:
+    from dashapp.model.tokenizer import decode, encode
+
+    text = "The quick brown fox 🦊"
+    ids = encode(text)
+    assert decode(ids) == text, "encoding and decoding give the text back"
+    return f"{len(ids)} tokens in {text!r}, and back"
+
+
+def _cache(settings: Settings) -> str:
+    from dashapp.store.disk import open_store
+
+    stats = open_store(settings.cache_dir, settings.cache_size).stats()
+    with tempfile.NamedTemporaryFile(dir=settings.cache_dir):
+        pass
+    held = f"{in_megabytes(stats.size_bytes)} of {in_megabytes(stats.limit_bytes)} used"
+    return f"{settings.cache_dir} can be written, {held}"
+
+
+def _model(settings: Settings) -> str:
+    from dashapp.model.registry import is_here, locate
+    from dashapp.model.weights import Weights
+
+    if not (is_here(settings.model, models_dir=settings.models_dir) or Path(settings.model).is_dir()):
+        return f"{settings.model!r} is not on this machine; the first start fetches it"
+    weights = Weights.open(locate(settings.model, models_dir=settings.models_dir, dtype=settings.dtype))
+    return f"{settings.model!r}, {weights.config.n_params:,} parameters, fingerprint {weights.fingerprint[:12]}"
+
+
+def _first_token(settings: Settings) -> str:
+    from dashapp import api
+    from dashapp.model.registry import is_here
+
+    if not (is_here(settings.model, models_dir=settings.models_dir) or Path(settings.model).is_dir()):
+        return "not tried: the model is not on this machine"
+    model = api.load(settings.model, dtype=settings.dtype, device=settings.device, settings=settings)
+    run = api.generate(model, "Once upon a time", max_new_tokens=1, temperature=0, cache=False, settings=settings)
+    return f"{run.text!r} on {model.device}"

@@ -1,0 +1,167 @@
+"""The command line, called as a person calls it: arguments in, text and exit status out."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dashapp
+from dashapp.cli import main
+from dashapp.settings import Settings, flag, setting_names, variable
+
+
+@pytest.fixture(autouse=True)
+def surroundings(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny text model, and a cache of this test's own."""
+    monkeypatch.setenv("DASHAPP_MODEL", str(model_folder))
+    monkeypatch.setenv("DASHAPP_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("DASHAPP_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def printed_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    assert main(arguments) == 0
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_trace_prints_one_row_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "The cat sat"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["0", "1", "2", "3"]
+    assert "' cat'" in lines[3]
+    assert "bits" in lines[3]
+    assert "bits" not in lines[1]  # nothing stands before the first token, so nothing was expected of it
+
+
+def test_written_trace_is_what_the_python_api_reads(tmp_path: Path, model_folder: Path) -> None:
+    file = tmp_path / "a.trace"
+    assert main(["trace", "The cat sat", "--out", str(file)]) == 0
+    opened = dashapp.Trace.open(file)
+    assert opened.token_texts == ["<|endoftext|>", "The", " cat", " sat"]
+    computed = dashapp.trace(dashapp.load(model_folder), "The cat sat", cache=False)
+    np.testing.assert_array_equal(opened.q, computed.q)
+
+
+def test_trace_json_agrees_with_the_trace(capsys: pytest.CaptureFixture[str], model_folder: Path) -> None:
+    shown = printed_json(capsys, "trace", "Hi there", "--json", "--no-bos")
+    trace = dashapp.trace(dashapp.load(model_folder), "Hi there", bos=False, cache=False)
+    assert shown["key"] == trace.key
+    assert shown["fingerprint"] == trace.fingerprint
+    tokens = shown["tokens"]
+    assert isinstance(tokens, list)
+    assert [token["id"] for token in tokens] == trace.token_ids.tolist()
+    assert tokens[0]["logprob"] is None  # JSON has no NaN
+    # float32 printed as decimal digits and read back: exact
+    assert [token["logprob"] for token in tokens[1:]] == trace.read("logprob")[1:].tolist()
+
+
+def test_generate_prints_the_text_of_the_run(capsys: pytest.CaptureFixture[str], model_folder: Path) -> None:
+    arguments = ["generate", "Once", "--max-new-tokens", "5", "--temperature", "0.8", "--top-k", "50", "--seed", "3"]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    run = dashapp.generate(
+        dashapp.load(model_folder), "Once", max_new_tokens=5, temperature=0.8, top_k=50, seed=3, cache=False
+    )
+    assert text == run.text + "\n"
+    assert main(arguments) == 0  # the second time from the cache
+    assert capsys.readouterr().out == text
+
+
+def test_generate_json_holds_settings_and_random_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed_json(capsys, "generate", "Once", "--max-new-tokens", "2", "--json")
+    steps = shown["steps"]
+    assert isinstance(steps, list)
+    assert [0 <= step["u"] < 1 for step in steps] == [True, True]
+    assert shown["settings"] == {
+        "max_new_tokens": 2, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0, "stop_at_end": True,
+    }  # fmt: skip
+    greedy = printed_json(capsys, "generate", "Once", "--max-new-tokens", "1", "--temperature", "0", "--json")
+    assert isinstance(greedy["steps"], list)
+    assert greedy["steps"][0]["u"] is None
+
+
+def test_prompt_is_read_from_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Grüße\n".encode())))
+    shown = printed_json(capsys, "trace", "-", "--json")
+    assert isinstance(shown["tokens"], list)
+    assert "".join(token["text"] for token in shown["tokens"][1:]) == "Grüße"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["trace", "x", "--model", "gtp2"], "'gpt2'"),
+        (["trace", "", "--no-bos"], "at least one token"),
+        (["trace", "a b c d e f g h i j k l m n"], "at most 13 tokens. The prompt has 15. Shorten it by 2."),
+        (["generate", "x", "--temperature", "-1"], "temperature is -1.0"),
+        (["generate", "x", "--top-p", "0"], "top_p is 0.0"),
+        (["trace", "x", "--dtype", "int8"], "DASHAPP_DTYPE is one of float32, bfloat16"),
+        (["trace", "x", "--out", "/no/such/folder/x"], "/no/such/folder"),
+    ],
+)
+def test_refusal_is_one_sentence_and_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_models_lists_demo_the_hub_and_folders(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["models"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert names == ["demo", "distilgpt2", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]
+
+
+def test_cache_counts_and_clears(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "Hi"]) == main(["generate", "Hi", "--max-new-tokens", "1"]) == 0
+    capsys.readouterr()
+    held = printed_json(capsys, "cache", "--json")
+    assert (held["n_traces"], held["n_runs"]) == (1, 1)
+    cleared = printed_json(capsys, "cache", "--clear", "--json")
+    assert (cleared["n_traces"], cleared["n_runs"], cleared["size_bytes"]) == (0, 0, 0)
+
+
+def test_settings_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{variable(name)}=" in shown and flag(name) in shown for name in setting_names())
+
+
+def test_printed_settings_can_be_read_back(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["settings", "--cache-size", "2GB"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("DASHAPP_")]
+    read_back = Settings.read(dict(line.split("=", 1) for line in lines))
+    assert read_back == Settings.read(cache_size="2GB")
+
+
+def test_doctor_finds_all_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    assert "BAD" not in capsys.readouterr().out
+
+
+def test_doctor_names_what_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    assert main(["doctor", "--model", str(folder)]) == 1
+    bad = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BAD")]
+    assert all("config.json" in line for line in bad)
+    assert len(bad) == 2  # the model, and the first token it would draw
+
+
+def test_commands_that_run_no_model_import_no_torch() -> None:
+    code = (
+        "import sys; from dashapp.cli import main; "
+        "assert main(['models']) == main(['cache']) == main(['settings']) == 0; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
