@@ -1,0 +1,244 @@
+"""What the demo model can do, measured on held-out material: `python -m training.evaluate --corpus FILE`.
+
+Writes `measured.json` beside the weights: the numbers of the model card and the heads that the app's examples name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from dashapp.model.checkpoint import load_model
+from dashapp.model.generation import draw_tokens
+from dashapp.model.gpt2 import GPT2
+from dashapp.model.sampling import SamplingSettings
+from dashapp.model.tokenizer import decode, encode
+from dashapp.model.weights import Weights
+from training.attribution import head_attribution
+from training.corpus import CORPUS_SHA256, Corpus, CorpusError, held_out_books, read_corpus
+from training.curriculum import KINDS, Lesson, two_names
+from training.probes import head_scores
+
+DEMO_FOLDER = Path(__file__).parents[1] / "dashapp" / "model" / "demo"
+N_LESSON = 200  # of each kind; fewer where the held-out set has fewer
+N_WINDOW, D_WINDOW = 8, 512  # windows a book, tokens a window, for the perplexity
+SAMPLE_PROMPTS = (
+    "Once upon a time",
+    "One day a little girl named Alice",
+    '"Where are you going?" asked',
+    "The old man looked at the sea and",
+    "When Mary and John went to the store, John gave a drink to",
+    "In the middle of the forest there was",
+)
+SAMPLING = SamplingSettings(max_new_tokens=60, temperature=0.7, seed=0)
+
+
+@dataclass(frozen=True)
+class LessonScore:
+    """How often the answer beats its distractor, how often it beats every token, and by how many nats on average."""
+
+    n: int
+    accuracy: float
+    top_1: float
+    logit_difference: float
+
+
+@torch.inference_mode()
+def book_loss(model: GPT2, books: Sequence[np.ndarray], *, n_window: int, d_window: int) -> tuple[list[float], int]:
+    """Mean loss of each book in nats over the full vocabulary, and the number of tokens predicted.
+
+    Windows are spread evenly over a book; a token sees at most `d_window` - 1 tokens before it, half that on average.
+    """
+    means, n_token = [], 0
+    for book in books:
+        starts = np.linspace(0, len(book) - d_window, n_window).astype(int)
+        losses = []
+        for start in starts:
+            ids = torch.from_numpy(book[start : start + d_window].astype(np.int64))[None]
+            logits = model(ids)[0, :-1].float()
+            losses.append(F.cross_entropy(logits, ids[0, 1:]).item())
+            n_token += d_window - 1
+        means.append(float(np.mean(losses)))
+    return means, n_token
+
+
+def distinct_lessons(make: Callable[[Random], Lesson], n: int, seed: int = 0) -> list[Lesson]:
+    """Up to `n` lessons with different prompts; fewer when the kind has fewer."""
+    rng, found = Random(seed), dict[str, Lesson]()
+    for _ in range(20 * n):
+        lesson = make(rng)
+        found.setdefault(lesson.prompt, lesson)
+        if len(found) == n:
+            break
+    return list(found.values())
+
+
+@torch.inference_mode()
+def lesson_score(model: GPT2, lessons: Sequence[Lesson]) -> LessonScore:
+    """Score of held-out lessons; prompts begin with `<|endoftext|>`, as they do in the app."""
+    differences, tops = [], []
+    for lesson in lessons:
+        logits = model.unembed(model.body(prompt_ids(lesson.prompt))[0, -1])
+        answer, distractor = single_token(lesson.answer), single_token(lesson.distractor)
+        differences.append(float(logits[answer] - logits[distractor]))
+        tops.append(int(logits.argmax()) == answer)
+    return LessonScore(
+        n=len(lessons),
+        accuracy=float(np.mean(np.array(differences) > 0)),
+        top_1=float(np.mean(tops)),
+        logit_difference=float(np.mean(differences)),
+    )
+
+
+def prompt_ids(prompt: str) -> torch.Tensor:
+    """Token ids with `<|endoftext|>` first, int64 [1 pos]."""
+    return torch.from_numpy(encode(prompt, bos=True).astype(np.int64))[None]
+
+
+def single_token(text: str) -> int:
+    """The id of a text that is one token."""
+    ids = encode(text)
+    assert len(ids) == 1, f"{text!r} is {len(ids)} tokens"
+    return int(ids[0])
+
+
+def name_attribution(model: GPT2, lessons: Sequence[Lesson]) -> np.ndarray:
+    """What each head writes towards the right name over the other, in nats: mean over the lessons, [layer head]."""
+    parts = [
+        head_attribution(
+            model, prompt_ids(lesson.prompt), single_token(lesson.answer), single_token(lesson.distractor)
+        ).by_head
+        for lesson in lessons
+    ]
+    return np.mean(parts, axis=0)
+
+
+def samples(model: GPT2) -> list[dict[str, str]]:
+    """The first continuation of each prompt: nothing is chosen by hand."""
+    texts = []
+    for prompt in SAMPLE_PROMPTS:
+        drawn = [step.token for step in draw_tokens(model, encode(prompt, bos=True), SAMPLING)]
+        texts.append({"prompt": prompt, "continuation": decode(drawn)})
+    return texts
+
+
+def best_head(scores: np.ndarray) -> dict[str, int | float]:
+    """The place and score of the largest entry of [layer head]."""
+    layer, head = np.unravel_index(int(scores.argmax()), scores.shape)
+    return {"layer": int(layer), "head": int(head), "score": rounded(scores[layer, head])}
+
+
+def rounded(value: float) -> float:
+    return round(float(value), 4)
+
+
+def table(scores: np.ndarray) -> list[list[float]]:
+    return [[rounded(score) for score in row] for row in scores]
+
+
+def measure_heads(model: GPT2, lessons: Sequence[Lesson]) -> dict[str, object]:
+    """Scores of every head, and the heads that the app's examples name."""
+    probe = head_scores(model, block=100, n_row=4, seed=0)
+    kinds = {
+        "previous_token": probe.previous_token,
+        "duplicate_token": probe.duplicate_token,
+        "induction": probe.induction,
+        "name": name_attribution(model, lessons),
+    }
+    return {
+        "best": {kind: best_head(scores) for kind, scores in kinds.items()},
+        "scores": {kind: table(scores) for kind, scores in kinds.items()},
+        "repeats": {
+            "block": 100,
+            "n_row": 4,
+            "seed": 0,
+            "loss_first": rounded(probe.loss_first),
+            "loss_second": rounded(probe.loss_second),
+        },
+    }
+
+
+def measure_lessons(model: GPT2, n: int) -> dict[str, LessonScore]:
+    """Scores by kind, two-name sentences in each order of the names."""
+    makers: dict[str, Callable[[Random], Lesson]] = {
+        "two_names_giver_first": lambda rng: two_names(rng, "held_out", giver_first=True),
+        "two_names_giver_second": lambda rng: two_names(rng, "held_out", giver_first=False),
+        **{kind: _maker(kind) for kind in KINDS if kind != "two_names"},
+    }
+    return {kind: lesson_score(model, distinct_lessons(make, n)) for kind, make in makers.items()}
+
+
+def _maker(kind: str) -> Callable[[Random], Lesson]:
+    return lambda rng: KINDS[kind](rng, "held_out")
+
+
+def measure(model: GPT2, corpus: Corpus, *, n_lesson: int = N_LESSON) -> dict[str, object]:
+    """All that the card reports."""
+    losses, n_token = book_loss(model, corpus.held_out, n_window=N_WINDOW, d_window=D_WINDOW)
+    loss = float(np.mean(losses))
+    names = distinct_lessons(lambda rng: two_names(rng, "held_out"), 50)
+    return {
+        "books": {
+            "corpus_sha256": CORPUS_SHA256,
+            "held_out": held_out_books(len(corpus.training) + len(corpus.held_out)),
+            "loss_by_book": [rounded(value) for value in losses],
+            "loss": rounded(loss),
+            "perplexity": round(float(np.exp(loss)), 1),
+            "n_token": n_token,
+            "d_window": D_WINDOW,
+        },
+        "heads": measure_heads(model, names),
+        "lessons": {
+            kind: {key: rounded(value) if isinstance(value, float) else value for key, value in asdict(score).items()}
+            for kind, score in measure_lessons(model, n_lesson).items()
+        },
+        "samples": {"settings": SAMPLING.as_dict(), "texts": samples(model)},
+    }
+
+
+def last_log_line(log: Path | None) -> dict[str, object]:
+    """How long the weights trained, from the run's log: step, elapsed_s, n_token; empty without a log."""
+    if log is None:
+        return {}
+    last = json.loads(log.read_text().splitlines()[-1])
+    return {key: last[key] for key in ("step", "elapsed_s", "n_token")}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser.add_argument("--corpus", type=Path, help="demo_corpus.txt.xz, which is not part of the project")
+    parser.add_argument("--model", type=Path, default=DEMO_FOLDER, help="folder of the weights")
+    parser.add_argument("--log", type=Path, help="log.jsonl of the training run, to say how long it was")
+    options = parser.parse_args(arguments)
+    try:
+        corpus = read_corpus(options.corpus)
+    except CorpusError as error:
+        print(error, file=sys.stderr)
+        return 2
+    model = load_model(Weights.open(options.model), device="cpu")
+    weights = options.model / "model.safetensors"
+    measured = {
+        "weights": {
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "size_bytes": weights.stat().st_size,
+            "n_params": model.config.n_params,
+        },
+        "training": last_log_line(options.log),
+        **measure(model, corpus),
+    }
+    (options.model / "measured.json").write_text(json.dumps(measured, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
