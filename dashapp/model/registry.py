@@ -139,10 +139,16 @@ def _local_folder(name: str | Path, models_dir: Path | None, allowed: AbstractSe
             return DEMO_FOLDER if name == DEMO else None
     if allowed is not None:
         raise UnknownModel(str(name), [*sorted(allowed), *folders])
-    path = Path(name).expanduser()
-    if not path.is_dir():
+    if not name or not _is_folder(Path(name).expanduser()):
         raise UnknownModel(str(name), [DEMO, *HUB_MODELS, *folders])
-    return path
+    return Path(name).expanduser()
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file system could hold
+        return False
 
 
 def _is_allowed(name: str, allowed: AbstractSet[str] | None) -> bool:
