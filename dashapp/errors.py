@@ -114,7 +114,7 @@ class UnknownSetting(ConfigError):
 
 class BadSetting(ConfigError):
     def __init__(self, name: str, value: object, rule: str, example: str) -> None:
-        super().__init__(f"{name} {rule}.", f"It is {value!r}.", f"For example: {name}={example}")
+        super().__init__(f"{name} {rule}.", f"It is {value!r}.", f"Try for example {name}={example} instead.")
 
 
 # Models --------------------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class HubCacheUnwritable(ModelError):
     def __init__(self, folder: object, cause: object) -> None:
         super().__init__(
             "Models that are fetched are kept in the hub's cache, a folder that can be written.",
-            f"{str(folder)!r} can not: {cause}.",
+            f"{str(folder)!r} can not: {str(cause).rstrip('.')}.",
             "Mend the folder's permissions, or name another in HF_HUB_CACHE.",
         )
 
@@ -362,7 +362,7 @@ class StoreUnavailable(StoreError):
     def __init__(self, folder: object, cause: object) -> None:
         super().__init__(
             "The cache needs a folder that can be written.",
-            f"{str(folder)!r} can not: {cause}.",
+            f"{str(folder)!r} can not: {str(cause).rstrip('.')}.",
             "Free some disk, mend the folder's permissions, or name another in DASHAPP_CACHE_DIR.",
         )
 

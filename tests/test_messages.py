@@ -1,0 +1,209 @@
+"""Every error a person can meet says the rule, the instance and the remedy, in whole sentences."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from dashapp import errors
+from dashapp.errors import DashappError, in_megabytes, nearest_first
+
+ROOT = Path(__file__).parents[1]
+
+# Each class with values to make it from, and what of them its text must show where that is not the value itself.
+EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
+    "EmptyPrompt": ({}, ()),
+    "PromptTooLong": ({"n_tokens": 1203, "n_ctx": 1024}, ("1,203", "1,024", "179")),
+    "PromptTooLarge": ({"size_bytes": 123_456, "limit_bytes": 65_536}, ("123,456", "65,536")),
+    "UnencodablePrompt": ({"position": 41, "character": "\ud83d"}, ("Character 42", r"'\ud83d'")),
+    "BadSampling": (
+        {"name": "top_p", "value": 1.5, "rule": "top_p is a share.", "remedy": "Try 0.9."},
+        ("top_p is 1.5.", "top_p is a share.", "Try 0.9."),
+    ),
+    "UnknownSetting": ({"name": "DASHAPP_PROT", "known": ["DASHAPP_HOST", "DASHAPP_PORT"]}, ("'DASHAPP_PORT', 'DAS",)),
+    "BadSetting": (
+        {"name": "DASHAPP_PORT", "value": "x", "rule": "is a number", "example": "8050"},
+        ("DASHAPP_PORT is a number.", "'x'", "DASHAPP_PORT=8050"),
+    ),
+    "UnknownModel": ({"name": "gpt3", "known": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
+    "ModelNotAllowed": ({"name": "gpt2-xl", "allowed": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
+    "ModelTooLarge": (
+        {"name": "gpt2-xl", "needed_bytes": 6_400_000_000, "available_bytes": 31_250_000},
+        ("6,400 MB", "31.2 MB"),
+    ),
+    "ModelUnreachable": ({"name": "gpt2", "hub": "http://127.0.0.1:1", "cause": "no route"}, ()),
+    "DiskTooSmall": (
+        {"name": "gpt2", "needed_bytes": 548_000_000, "folder": Path("hub"), "free_bytes": 12_340_000},
+        ("548 MB", "12.3 MB"),
+    ),
+    "HubCacheUnwritable": ({"folder": Path("hub"), "cause": "read-only"}, ()),
+    "WrongDownload": ({"name": "gpt2", "file": "x.bin", "hub": "http://127.0.0.1:1", "difference": "3 bytes"}, ()),
+    "UnsupportedDtype": ({"dtype": "float16", "reason": "too narrow"}, ()),
+    "NoSuchDevice": ({"device": "tpu", "known": ["cpu", "cuda"]}, ("'auto', 'cpu', 'cuda'",)),
+    "NotAModelFolder": ({"folder": Path("here"), "missing": "config.json"}, ()),
+    "UnreadableConfig": ({"path": Path("config.json"), "problem": "it is empty"}, ()),
+    "UnsupportedConfig": (
+        {"path": Path("config.json"), "field": "activation_function", "value": "relu", "accepted": "'gelu_new'"},
+        ("activation_function = 'relu'", "activation_function is 'gelu_new'"),
+    ),
+    "ForeignTokenizer": ({"path": Path("tokenizer.json"), "problem": "its 'a' is 5"}, ()),
+    "PickledWeights": ({"path": Path("pytorch_model.bin")}, ()),
+    "DamagedFile": ({"path": Path("model.safetensors"), "problem": "it has 3 bytes"}, ()),
+    "UnreadableIndex": ({"path": Path("index.json"), "problem": "it is a list"}, ()),
+    "UntiedUnembedding": ({"path": Path("model.safetensors")}, ()),
+    "MissingTensor": ({"path": Path("model.safetensors"), "name": "h.3.ln_1.bias"}, ()),
+    "MisshapedTensor": (
+        {"path": Path("model.safetensors"), "name": "wte.weight", "shape": [3, 4], "expected": (4, 3)},
+        ("of shape (3, 4) instead of (4, 3)",),
+    ),
+    "MistypedTensor": ({"path": Path("model.safetensors"), "name": "wte.weight", "code": "I8"}, ()),
+    "UnknownTensor": ({"path": Path("model.safetensors"), "name": "score.weight"}, ()),
+    "DamagedTrace": ({"path": Path("a.trace"), "problem": "its q changed"}, ()),
+    "NotATrace": ({"path": Path("a.txt"), "problem": "it is text"}, ()),
+    "TraceTooLarge": ({"size_bytes": 343_000_000, "limit_bytes": 99_940_000}, ("343 MB", "99.9 MB")),
+    "StoreUnavailable": ({"folder": Path("cache"), "cause": OSError(13, "Permission denied")}, ()),
+    "WeightsMissing": (
+        {"model": "gpt2", "fingerprint": "0123456789abcdef", "problem": "they are gone"},
+        ("'gpt2'", "0123456789ab)", "they are gone."),
+    ),
+}
+
+
+def subclasses(of: type[DashappError]) -> list[type[DashappError]]:
+    return [each for child in of.__subclasses__() for each in (child, *subclasses(child))]
+
+
+# `errors` alone: a test's own subclass is no part of the tree.
+CLASSES = {each.__name__: each for each in subclasses(DashappError) if each.__module__ == errors.__name__}
+KINDS = {"PromptError", "ConfigError", "ModelError", "CheckpointError", "StoreError", "JobError"}
+BRANCHES = {name for name, each in CLASSES.items() if "__init__" not in vars(each)}  # kinds, without own sentence
+
+
+def example(name: str) -> DashappError:
+    error: DashappError = CLASSES[name](**EXAMPLES[name][0])  # type: ignore[arg-type]
+    return error
+
+
+def test_every_class_that_owns_a_sentence_has_an_example() -> None:
+    assert CLASSES.keys() - BRANCHES == EXAMPLES.keys()
+    assert sorted(BRANCHES) == sorted(KINDS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_part_of_a_message_is_whole_sentences(name: str) -> None:
+    error = example(name)
+    assert str(error) == f"{error.rule} {error.instance} {error.remedy}"
+    for part in (error.rule, error.instance, error.remedy):
+        assert re.search(r"[\w)'>][.?]$", part), f"ends in the middle: {part}"
+        starts_with_a_value = any(part.startswith(str(value)) for value in EXAMPLES[name][0].values())
+        assert re.match(r"[A-Z'`]", part) or starts_with_a_value, f"begins in the middle: {part}"
+        assert part == part.strip()
+        assert "  " not in part
+        assert not re.search(r" [.,:;?]", part), f"a space before a mark: {part}"
+        assert part.count("(") == part.count(")")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_message_shows_the_values_it_was_given(name: str) -> None:
+    values, shown = EXAMPLES[name]
+    fragments = shown or [str(value) for value in values.values()]
+    assert [each for each in fragments if each not in str(example(name))] == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_cause_that_is_a_sentence_does_not_double_the_full_stop(name: str) -> None:
+    values = EXAMPLES[name][0]
+    told = {key: f"{value}." for key, value in values.items() if key in ("problem", "cause", "reason", "difference")}
+    assert ".." not in str(CLASSES[name](**values | told))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_value_a_class_asks_for_is_in_its_example(name: str) -> None:
+    """So that an argument that the sentence drops cannot hide behind a default."""
+    assert list(inspect.signature(CLASSES[name]).parameters) == list(EXAMPLES[name][0])
+
+
+def test_quoted_values_keep_their_repr() -> None:
+    assert r"'a\nb'" in str(errors.UnknownModel("a\nb", ["demo"]))
+
+
+def test_attributes_carry_what_callers_act_on() -> None:
+    assert (errors.PromptTooLong(5, 3).n_tokens, errors.PromptTooLong(5, 3).n_ctx) == (5, 3)
+    assert errors.BadSampling("top_k", -1, "It counts.", "Try 0.").name == "top_k"
+    assert (errors.TraceTooLarge(5, 3).size_bytes, errors.TraceTooLarge(5, 3).limit_bytes) == (5, 3)
+    assert (errors.ModelTooLarge("x", 5, 3).needed_bytes, errors.ModelTooLarge("x", 5, 3).available_bytes) == (5, 3)
+
+
+# The tree ------------------------------------------------------------------------------------------------------------
+
+
+def drawn_tree(docstring: str) -> dict[str, str]:
+    """Class → base as the docstring draws them: `├──` lists children, `└──` inside a branch opens one of its own."""
+    bases: dict[str, str] = {}
+    top = branch = "DashappError"
+    for line in docstring.splitlines():
+        text = line.removeprefix("    ")
+        if match := re.match(r"[├└]── (\w+)", text):
+            top = branch = match[1]
+            bases[top] = "DashappError"
+        elif text.startswith("│   "):
+            mark, names = text[4:8], re.findall(r"[A-Z]\w+", text[4:])
+            if mark == "└── ":
+                branch = names.pop(0)
+                bases[branch] = top
+            bases |= dict.fromkeys(names, top if mark == "├── " else branch)
+    return bases
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
+    assert drawn_tree(errors.__doc__ or "") == {name: each.__bases__[0].__name__ for name, each in CLASSES.items()}
+
+
+# Helpers of the sentences --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "said"),
+    [(0, "0.0 MB"), (12_340_000, "12.3 MB"), (99_949_999, "99.9 MB"), (100_000_000, "100 MB"), (1_204e6, "1,204 MB")],
+)
+def test_sizes_are_said_in_megabytes(size_bytes: int, said: str) -> None:
+    assert in_megabytes(size_bytes) == said
+
+
+def test_known_names_are_listed_nearest_first_and_all_of_them() -> None:
+    assert nearest_first("layr", ["head", "layer", "layers"]) == "'layer', 'layers', 'head'"
+    assert nearest_first("x", []) == ""
+    assert nearest_first("x", iter(["a", "b"])) == "'a', 'b'"
+
+
+# Spaces lost where strings are joined (house style 43) ---------------------------------------------------------------
+
+
+def joined_without_space(source: str) -> list[str]:
+    """Upper lines of implicitly joined strings that do not end with a space or a line break."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno != node.lineno:
+            if isinstance(node, ast.Constant) and not isinstance(node.value, str):
+                continue
+            segment = ast.get_source_segment(source, node) or ""
+            if '"""' not in segment:
+                upper = [line.strip() for line in segment.splitlines()[:-1]]
+                found += [line for line in upper if not re.search(r"""( |\\n)["']$""", line)]
+    return list(dict.fromkeys(found))  # the pieces of an f-string stand where the whole does
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dashapp").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_space_is_lost_between_joined_strings(path: Path) -> None:
+    assert joined_without_space(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_lost_space_would_be_found() -> None:
+    assert joined_without_space('x = ("one"\n     "two")') == ['"one"']
+    assert joined_without_space('x = (f"one {1}"\n     "two")') == ['f"one {1}"']
+    assert joined_without_space('x = ("one "\n     f"two {2}")') == []
+    assert joined_without_space('x = """one\ntwo"""') == []
