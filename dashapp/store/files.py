@@ -155,7 +155,7 @@ class FileCache:
         """Give up an index that is no longer a database; `reconcile` removes its files."""
         logger.warning("The index of the cache in %s was damaged (%s) and is begun anew.", self.folder, error)
         if identity == _identity(self.folder / DATABASE):  # otherwise another process has begun a new one already
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", "-wal", "-shm"):  # a log left behind would be played into the new database
                 (self.folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
 
     @contextmanager

@@ -107,6 +107,14 @@ def test_traces_and_runs_together_stay_under_the_limit(tmp_path: Path) -> None:
         assert sum(path.stat().st_size for path in files_in(store)) == store.stats().size_bytes
 
 
+def test_a_run_takes_its_room_from_the_oldest_trace(tmp_path: Path) -> None:
+    with closing(TraceStore(tmp_path, size_limit_bytes=2 * SIZE)) as store:
+        fill(store, made_trace(0), made_trace(1))
+        store.put_run(made_run())
+        assert (store.stats().n_traces, store.stats().n_runs) == (1, 1)
+        assert store.get_trace(made_trace(1).key) is not None
+
+
 def test_a_run_outlives_its_trace(tmp_path: Path) -> None:
     run, first = made_run(), made_trace()
     with closing(TraceStore(tmp_path, size_limit_bytes=2 * SIZE)) as store:
@@ -300,7 +308,7 @@ def test_nothing_in_the_store_can_be_read_by_others(store: TraceStore) -> None:
     store.put_trace(made_trace())
     store.put_run(made_run())
     with store.computing("0" * 64):
-        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [store.folder, *store.folder.rglob("*")]}
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (store.folder, *store.folder.rglob("*"))}
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
 

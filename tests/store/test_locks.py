@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import threading
@@ -110,6 +111,23 @@ def test_a_lock_whose_folder_was_deleted_leaves_the_next_one_alone(tmp_path: Pat
     with pytest.raises(TiredOfWaiting), locked(tmp_path, KEY, never):
         pass
     next_holder.__exit__(None, None, None)
+
+
+def test_a_lock_on_a_file_that_was_just_removed_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flock = tmp_path / f"{KEY}.lock", fcntl.flock
+    removed: list[bool] = []
+
+    def after_the_holder_left(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.append(True)
+            path.unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_the_holder_left)
+    with locked(tmp_path, KEY, lambda: None):
+        assert path.exists()
+        with pytest.raises(TiredOfWaiting), locked(tmp_path, KEY, never):
+            pass
 
 
 def never() -> None:
