@@ -1,0 +1,53 @@
+"""Documents that must not fall behind the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dashapp.cli import _parser
+from dashapp.model.sites import SITES
+from dashapp.settings import flag, setting_names, variable
+from dashapp.traces.names import TENSORS
+
+ROOT = Path(__file__).parents[1]
+GLOSSARY = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+AXES = {axis for axes in [*SITES.values(), *(row.axes for row in TENSORS.values())] for axis in axes}
+
+
+def table_rows(text: str) -> dict[str, str]:
+    """Second column of each table row by each name in backticks of the first."""
+    rows = re.findall(r"^\| (`[^|]*) \| ([^|]*) \|", text, flags=re.MULTILINE)
+    return {name: second for first, second in rows for name in re.findall(r"`([^`]+)`", first)}
+
+
+@pytest.mark.parametrize("axis", sorted(AXES))
+def test_every_axis_word_is_in_the_glossary(axis: str) -> None:
+    assert axis in table_rows(GLOSSARY.partition("## Activations")[0])
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_every_activation_is_in_the_glossary_with_its_shape(name: str) -> None:
+    activations = GLOSSARY.partition("## Activations")[2].partition("## What a trace stores")[0]
+    assert table_rows(activations)[name].split() == list(SITES[name])
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_every_stored_tensor_is_in_the_glossary_with_its_shape(name: str) -> None:
+    stored = GLOSSARY.partition("## What a trace stores")[2]
+    assert table_rows(stored)[name].split() == list(TENSORS[name].axes)
+
+
+@pytest.mark.parametrize("name", setting_names())
+def test_every_setting_is_in_the_readme(name: str) -> None:
+    assert f"`{variable(name)}`" in README
+    assert f"`{flag(name)}`" in README
+
+
+def test_every_command_is_in_the_readme() -> None:
+    commands = next(action.choices for action in _parser()._actions if action.choices)
+    assert commands is not None
+    assert [name for name in commands if f"dashapp {name}" not in README] == []
