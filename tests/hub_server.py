@@ -21,11 +21,12 @@ PATH = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>
 
 @dataclass(frozen=True)
 class Request:
-    """One request that arrived: its method, the file it named, and its Range header ('' without one)."""
+    """One request that arrived: its method, the file it named, its Range and Accept-Encoding headers ('' if none)."""
 
     method: str
     file: str
     range: str
+    encoding: str
 
 
 @dataclass
@@ -91,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         match = PATH.fullmatch(self.path)
         key = (match["repo"], match["file"]) if match else ("", self.path)
         asked = self.headers.get("Range", "")
-        self.hub.requests.append(Request(self.command, key[1], asked))
+        self.hub.requests.append(Request(self.command, key[1], asked, self.headers.get("Accept-Encoding", "")))
         content = self.hub.files.get(key)
         if self.hub.status or content is None:
             self.refuse(self.hub.status or 404)

@@ -85,6 +85,12 @@ def test_only_the_files_asked_for_are_fetched(hub: Hub, tmp_path: Path) -> None:
     assert {request.file for request in hub.requests} == set(FILES)
 
 
+def test_files_are_asked_for_as_they_are(hub: Hub, tmp_path: Path) -> None:
+    """The hub compresses small files for those who accept it, and a compressed answer has no bytes to resume at."""
+    fetch(tmp_path)
+    assert {request.encoding for request in hub.requests} == {"identity"}
+
+
 def test_progress_counts_bytes_up_to_all_of_them(hub: Hub, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     fetch(tmp_path, lambda done, total: seen.append((done, total)))

@@ -403,6 +403,14 @@ def test_the_dtype_is_part_of_the_fingerprint(folder: Path, model_folder: Path, 
     assert Weights.open(save(folder, wide)).fingerprint != Weights.open(model_folder).fingerprint
 
 
+def test_the_same_bits_as_another_dtype_have_another_fingerprint(folder: Path, arrays: Arrays) -> None:
+    fingerprints = set()
+    for dtype in ("float16", "bfloat16"):
+        save_as(folder / "model.safetensors", {name: round_to_bfloat16(a) for name, a in arrays.items()}, dtype)
+        fingerprints.add(Weights.open(folder).fingerprint)
+    assert len(fingerprints) == 2
+
+
 def test_files_that_changed_after_opening_have_no_fingerprint(folder: Path, arrays: Arrays) -> None:
     weights = Weights.open(save(folder, arrays))
     save(folder, arrays | {"ln_f.bias": arrays["ln_f.bias"] + 1})
