@@ -178,8 +178,12 @@ def test_explicit_attention_equals_fused_attention_on_a_part_of_the_prompt(exact
 @pytest.mark.parametrize("by_layer", [True, False])
 def test_scores_are_scaled_as_the_configuration_says(scale_attn_weights: bool, by_layer: bool) -> None:
     config = dataclasses.replace(TINY, scale_attn_weights=scale_attn_weights, scale_attn_by_inverse_layer_idx=by_layer)
-    seen = Tap.reading("q", "k", "scores")
-    tiny_model(config, dtype=torch.float64)(random_ids(TINY, 1, POS), tap=seen)
+    seen, ids, model = (
+        Tap.reading("q", "k", "scores"),
+        random_ids(TINY, 1, POS),
+        tiny_model(config, dtype=torch.float64),
+    )
+    torch.testing.assert_close(model(ids, tap=seen), model(ids), rtol=0, atol=FLOAT64_ATOL)  # explicit, fused
     for layer in range(TINY.n_layer):
         q, k, scores = (seen.activations[name, layer][0] for name in ("q", "k", "scores"))
         factor = (1 / math.sqrt(5) if scale_attn_weights else 1) / (layer + 1 if by_layer else 1)
