@@ -48,13 +48,13 @@ def lesson_row(rng: Random, n_pos: int) -> tuple[np.ndarray, np.ndarray]:
     weight: list[float] = []
     kinds = list(KINDS)
     while len(ids) < n_pos:
-        choice = rng.randrange(len(kinds) + 3)
+        choice = rng.randrange(len(kinds) + 5)
         if choice == len(kinds):
             told = encode(story(rng, "training") + "\n").tolist()
             ids += told
             weight += [1.0] * len(told)
             continue
-        kind = kinds[choice] if choice < len(kinds) else "two_names"  # the hardest kind comes three times as often
+        kind = kinds[choice] if choice < len(kinds) else "two_names"  # the hardest kind comes five times as often
         lesson = KINDS[kind](rng, "training")
         before, after = encode(lesson.prompt).tolist(), encode(lesson.rest + "\n").tolist()
         ids += [*before, *encode(lesson.answer).tolist(), *after]

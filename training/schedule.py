@@ -11,6 +11,8 @@ class Phase:
 
     until: share of the whole time at which it ends. n_row, n_pos: shape of a batch. peak: learning rate
     before it falls. lesson_share, repeats_share: shares of the rows; the rest are windows of books.
+    attention_factor: of the learning rate, for attention weights: at the full rate, a hundred steps from the start lost
+    the induction heads.
     """
 
     name: str
@@ -20,16 +22,16 @@ class Phase:
     peak: float
     lesson_share: float
     repeats_share: float
+    attention_factor: float
 
 
 # Short windows for most of the time; then a few of the full length, which join positions that short ones do not.
 PHASES = (
-    Phase("short", 0.35, 12, 128, 2e-3, lesson_share=0.2, repeats_share=0.22),
-    Phase("middle", 0.94, 8, 192, 2e-3, lesson_share=0.2, repeats_share=0.12),
-    Phase("long", 1.0, 2, 1024, 1e-3, lesson_share=0.25, repeats_share=0.25),
+    Phase("short", 0.35, 12, 128, 2e-3, lesson_share=0.2, repeats_share=0.22, attention_factor=0.25),
+    Phase("middle", 0.94, 8, 192, 2e-3, lesson_share=0.2, repeats_share=0.12, attention_factor=0.5),
+    Phase("long", 1.0, 2, 1024, 1e-3, lesson_share=0.15, repeats_share=0.25, attention_factor=0.5),
 )
 WARM_UP_STEPS = 100
-ATTENTION_FACTOR = 0.25  # of the rate, for attention weights: at the full rate a hundred steps lost the induction heads
 FLOOR = 0.05  # of the peak, at the end
 
 

@@ -25,7 +25,7 @@ from training.export import save_model
 from training.initial import initial_model
 from training.objective import cross_entropy, sampled_candidates
 from training.probes import head_scores
-from training.schedule import ATTENTION_FACTOR, Phase, learning_rate, phase_at
+from training.schedule import Phase, learning_rate, phase_at
 
 DEMO_CONFIG = GPT2Config(
     n_layer=6, n_head=8, d_model=256, d_mlp=1024, n_ctx=1024, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0
@@ -37,9 +37,18 @@ LOG_EVERY, CHECKPOINT_EVERY_S = 100, 120.0
 class Trainer:
     """Model, optimiser, random streams and clock: all that a checkpoint must hold."""
 
-    def __init__(self, corpus: Corpus, *, seed: int, minutes: float, device: str, is_bfloat16: bool) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        seed: int,
+        minutes: float,
+        device: str = "cpu",
+        is_bfloat16: bool = False,
+        config: GPT2Config = DEMO_CONFIG,
+    ) -> None:
         self.corpus, self.device, self.total_s, self.is_bfloat16 = corpus, device, minutes * 60, is_bfloat16
-        self.model = initial_model(DEMO_CONFIG, seed).to(device)
+        self.model = initial_model(config, seed).to(device)
         named = list(self.model.named_parameters())
         groups = [[p for n, p in named if ".attn." not in n], [p for n, p in named if ".attn." in n]]
         self.optimiser = torch.optim.Adam(
@@ -47,7 +56,7 @@ class Trainer:
         )
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        counts = np.bincount(np.concatenate(corpus.training), minlength=DEMO_CONFIG.d_vocab)
+        counts = np.bincount(np.concatenate(corpus.training), minlength=config.d_vocab)
         self.frequent = torch.from_numpy(np.sort(np.argsort(-counts, kind="stable")[:N_FREQUENT]).copy())
         self.step, self.elapsed_s, self.n_token = 0, 0.0, 0
 
@@ -63,7 +72,7 @@ class Trainer:
             n_pos=phase.n_pos,
             lesson_share=phase.lesson_share,
             repeats_share=phase.repeats_share,
-            n_ctx=DEMO_CONFIG.n_ctx,
+            n_ctx=self.model.config.n_ctx,
         )
 
     def loss(self, batch: Batch) -> Tensor:
@@ -82,16 +91,20 @@ class Trainer:
 
     def _candidates(self, targets: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.device != "cpu":  # a GPU affords the whole vocabulary
-            return torch.arange(DEMO_CONFIG.d_vocab, device=self.device), None
+            return torch.arange(self.model.config.d_vocab, device=self.device), None
         return sampled_candidates(
-            targets, self.frequent, n_random=N_RANDOM, d_vocab=DEMO_CONFIG.d_vocab, generator=self.generator
+            targets,
+            self.frequent,
+            n_random=N_RANDOM,
+            d_vocab=self.model.config.d_vocab,
+            generator=self.generator,
         )
 
     def train_step(self) -> float:
         """One update; the cross-entropy in nats."""
         phase = phase_at(self.progress)
         rate = learning_rate(self.progress, self.step)
-        for group, factor in zip(self.optimiser.param_groups, (1.0, ATTENTION_FACTOR), strict=True):
+        for group, factor in zip(self.optimiser.param_groups, (1.0, phase.attention_factor), strict=True):
             group["lr"] = rate * factor
         batch = self.batch(phase)
         loss = self.loss(batch)

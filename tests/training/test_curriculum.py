@@ -1,0 +1,146 @@
+"""The generated lessons: what is measured was never trained on, and each lesson says what it claims."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from dashapp.model.tokenizer import encode
+from training.curriculum import (
+    AGREEMENT_TEMPLATES,
+    FACT_TEMPLATES,
+    FACTS,
+    INSIDE,
+    KINDS,
+    NAMES,
+    NOUNS,
+    OPENINGS,
+    PLACES,
+    SEQUENCES,
+    THINGS,
+    TWO_NAME_TEMPLATES,
+    Lesson,
+    Split,
+    agreement,
+    closing,
+    counting,
+    fact,
+    part,
+    story,
+    two_names,
+)
+
+SPLITS: tuple[Split, Split] = ("training", "held_out")
+
+
+def lessons(kind: str, split: Split, n: int = 300) -> list[Lesson]:
+    rng = Random(3)
+    return [KINDS[kind](rng, split) for _ in range(n)]
+
+
+def words(text: str) -> set[str]:
+    return set(text.replace(",", " ").replace(".", " ").replace('"', " ").replace("(", " ").split())
+
+
+@pytest.mark.parametrize("items", [NAMES, PLACES, THINGS, INSIDE], ids=["names", "places", "things", "sentences"])
+def test_items_are_split_and_none_is_lost(items: list[str]) -> None:
+    training, held_out = part(items, "training"), part(items, "held_out")
+    assert not set(training) & set(held_out)
+    assert sorted([*training, *held_out]) == sorted(items)
+    assert len(held_out) >= 2
+
+
+@pytest.mark.parametrize(
+    "templates",
+    [TWO_NAME_TEMPLATES, AGREEMENT_TEMPLATES, OPENINGS, *FACT_TEMPLATES.values()],
+    ids=["two_names", "agreement", "closing", *FACT_TEMPLATES],
+)
+def test_templates_are_split(templates: dict[Split, list[str]]) -> None:
+    assert not set(templates["training"]) & set(templates["held_out"])
+    assert templates["held_out"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_prompt_is_both_trained_on_and_measured(kind: str) -> None:
+    trained = {lesson.prompt for lesson in lessons(kind, "training", 1000)}
+    measured = {lesson.prompt for lesson in lessons(kind, "held_out", 1000)}
+    assert not trained & measured
+
+
+@pytest.mark.parametrize("kind", ["two_names", "closing"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_lessons_use_only_the_names_of_their_split(kind: str, split: Split) -> None:
+    other = set(NAMES) - set(part(NAMES, split))
+    assert not any(words(lesson.text) & other for lesson in lessons(kind, split))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_stories_use_only_the_names_of_their_split_and_come_back_to_them(split: Split) -> None:
+    rng = Random(0)
+    for _ in range(100):
+        text = story(rng, split)
+        named = words(text) & set(NAMES)
+        assert len(named) == 2
+        assert named <= set(part(NAMES, split))
+        assert all(text.count(name) > 1 for name in named)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("split", SPLITS)
+def test_answer_and_distractor_are_single_tokens_that_join_the_prompt(kind: str, split: Split) -> None:
+    for lesson in lessons(kind, split):
+        assert len(encode(lesson.answer)) == len(encode(lesson.distractor)) == 1
+        assert lesson.answer != lesson.distractor
+        joined = encode(lesson.prompt + lesson.answer).tolist()
+        assert joined == [*encode(lesson.prompt).tolist(), *encode(lesson.answer).tolist()]
+
+
+@pytest.mark.parametrize("giver_first", [True, False])
+def test_the_name_that_gives_is_not_the_answer(giver_first: bool) -> None:
+    rng = Random(1)
+    for _ in range(200):
+        lesson = two_names(rng, "held_out", giver_first=giver_first)
+        other, giver = lesson.answer.strip(), lesson.distractor.strip()
+        assert lesson.prompt.count(other) == 1
+        assert lesson.prompt.count(giver) == 2
+        assert (lesson.prompt.index(giver) < lesson.prompt.index(other)) == giver_first
+
+
+def test_a_fact_answers_its_own_item_and_the_distractor_another() -> None:
+    answers = {item: answer for facts in FACTS.values() for item, answer in facts.items()}
+    rng = Random(2)
+    for _ in range(300):
+        lesson = fact(rng, "held_out")
+        asked = [item for item, answer in answers.items() if item in lesson.prompt and lesson.answer == f" {answer}"]
+        assert asked
+        assert lesson.distractor.strip() in answers.values()
+
+
+def test_the_verb_agrees_with_the_first_noun_though_the_second_has_the_other_number() -> None:
+    rng = Random(4)
+    for _ in range(200):
+        lesson = agreement(rng, "held_out")
+        numbered = [word in NOUNS.values() for word in lesson.prompt.split() if word in NOUNS or word in NOUNS.values()]
+        assert len(numbered) == 2
+        assert numbered[0] != numbered[1]
+        assert (lesson.answer in {" are", " were", " have"}) == numbered[0]
+
+
+def test_counting_goes_on_with_the_next_item() -> None:
+    rng = Random(5)
+    for _ in range(200):
+        lesson = counting(rng, "held_out")
+        shown = [*lesson.prompt.replace(",", " ").split(), lesson.answer.strip()]
+        assert any(
+            sequence[start : start + len(shown)] == shown for sequence in SEQUENCES for start in range(len(sequence))
+        )
+
+
+def test_what_was_opened_is_closed() -> None:
+    rng = Random(6)
+    for _ in range(200):
+        lesson = closing(rng, "held_out")
+        is_quote = '"' in lesson.prompt
+        assert is_quote != ("(" in lesson.prompt)
+        assert (lesson.answer, lesson.distractor) == (('."', ".)") if is_quote else (".)", '."'))

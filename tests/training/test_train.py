@@ -1,0 +1,79 @@
+"""Where training starts, how its phases follow each other, and that an interrupted run goes on as if whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dashapp.model.config import GPT2Config
+from dashapp.model.weights import Weights
+from training import schedule
+from training.corpus import Corpus
+from training.export import save_model
+from training.initial import INDUCTION_HEADS, PREVIOUS_TOKEN_HEADS, initial_model
+from training.probes import head_scores
+from training.schedule import PHASES, Phase, learning_rate, phase_at
+from training.train import Trainer
+
+SMALL = GPT2Config(n_layer=4, n_head=16, d_model=128, d_mlp=32, n_ctx=256, attn_pdrop=0, embd_pdrop=0, resid_pdrop=0)
+
+
+def small_trainer() -> Trainer:
+    books = tuple(np.random.default_rng(book).integers(0, 50_256, 700).astype(np.uint16) for book in range(2))
+    return Trainer(Corpus(training=books, held_out=books), seed=0, minutes=1, config=SMALL)
+
+
+@pytest.fixture(scope="module")
+def start() -> GPT2Config:
+    return GPT2Config(n_layer=4, n_head=8, d_model=256, d_mlp=16, n_ctx=128)
+
+
+def test_the_circuits_are_sketched_where_the_code_says(start: GPT2Config) -> None:
+    scores = head_scores(initial_model(start, seed=0).eval(), block=30, n_row=2)
+    for layer, head in PREVIOUS_TOKEN_HEADS:
+        assert scores.previous_token[layer, head] > 0.8
+    for layer, head in INDUCTION_HEADS[0]:
+        assert scores.induction[layer, head] > 0.5
+    sketched = {*PREVIOUS_TOKEN_HEADS, *(place for pair in INDUCTION_HEADS for place in pair)}
+    others = [(layer, head) for layer in range(4) for head in range(8) if (layer, head) not in sketched]
+    assert max(scores.previous_token[place] for place in others) < 0.2
+    assert max(scores.induction[place] for place in others) < 0.2
+
+
+def test_phases_follow_each_other_to_the_end() -> None:
+    assert [phase.until for phase in PHASES] == sorted(phase.until for phase in PHASES)
+    assert phase_at(0.0) is PHASES[0]
+    assert phase_at(1.0) is PHASES[-1]
+    assert PHASES[-1].until == 1
+
+
+def test_the_learning_rate_warms_up_and_falls_but_not_to_nothing() -> None:
+    assert learning_rate(0.0, 0) < learning_rate(0.0, 50) < learning_rate(0.0, 1000) == PHASES[0].peak
+    assert learning_rate(0.9, 1000) < learning_rate(0.5, 1000) < PHASES[0].peak
+    assert learning_rate(1.0, 1000) > 0
+
+
+def test_an_interrupted_run_goes_on_as_if_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = Phase("short", 1.0, n_row=3, n_pos=40, peak=1e-3, lesson_share=0.3, repeats_share=0.3, attention_factor=0.5)
+    monkeypatch.setattr(schedule, "PHASES", (short,))
+    whole, resumed = small_trainer(), small_trainer()
+    whole.train_step()
+    whole.save(tmp_path / "checkpoint.pt")
+    whole.train_step()
+    resumed.resume(tmp_path / "checkpoint.pt")
+    resumed.train_step()
+    assert resumed.step == whole.step == 2
+    for name, parameter in whole.model.named_parameters():
+        assert torch.equal(parameter, resumed.model.get_parameter(name)), name
+
+
+def test_the_exported_folder_opens_as_the_model_that_was_saved(tmp_path: Path) -> None:
+    model = initial_model(SMALL, seed=0)
+    save_model(model, tmp_path)
+    weights = Weights.open(tmp_path)
+    assert weights.config.computation == SMALL.computation
+    for name, parameter in model.named_parameters():
+        np.testing.assert_array_equal(weights.float32(name), parameter.detach().half().float().numpy(), err_msg=name)
