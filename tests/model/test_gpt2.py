@@ -319,6 +319,15 @@ def test_each_dropout_acts_in_training_only(name: str, is_explicit: bool) -> Non
     assert not torch.equal(logits(), logits())
 
 
+def test_residual_dropout_acts_on_what_attention_and_mlp_write() -> None:
+    model = tiny_model(dataclasses.replace(TINY, resid_pdrop=0.5)).train()
+    seen = Tap.reading("attn_out", "mlp_out")
+    model(random_ids(TINY, BATCH, POS), tap=seen)
+    for place, written in seen.activations.items():
+        # 280 numbers, each zero with probability 1/2: outside of 0.3 to 0.7 once in 10¹¹
+        assert 0.3 < (written == 0).double().mean() < 0.7, place
+
+
 def test_training_without_dropout_computes_what_evaluation_does() -> None:
     config = dataclasses.replace(TINY, **dict.fromkeys(DROPOUTS, 0.0))
     model, ids = tiny_model(config), random_ids(TINY, 1, POS)
