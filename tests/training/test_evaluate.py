@@ -1,8 +1,6 @@
-"""The evaluation's sums, and that the card says what the evaluation found."""
+"""The evaluation's sums."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
@@ -10,9 +8,8 @@ import torch
 
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.tokenizer import decode
-from training.card import with_measured_section
 from training.curriculum import Lesson, two_names
-from training.evaluate import DEMO_FOLDER, best_head, book_loss, distinct_lessons, lesson_score, prompt_ids
+from training.evaluate import best_head, book_loss, distinct_lessons, lesson_score, prompt_ids
 
 
 def test_an_answer_scores_by_its_logit_against_the_distractor_and_against_all(text_model: GPT2) -> None:
@@ -56,9 +53,3 @@ def test_the_best_head_is_named_by_layer_then_head() -> None:
     scores = np.zeros((3, 4))
     scores[2, 1] = 0.5
     assert best_head(scores) == {"layer": 2, "head": 1, "score": 0.5}
-
-
-def test_the_card_says_what_the_evaluation_found() -> None:
-    card = (DEMO_FOLDER / "README.md").read_text()
-    measured = json.loads((DEMO_FOLDER / "measured.json").read_text())
-    assert with_measured_section(card, measured) == card, "run: python -m training.card"
