@@ -6,7 +6,7 @@ logits / temperature → keep the top_k largest → keep the smallest set that h
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class SamplingSettings:
         self._check_whole("top_k", self.top_k, "0 keeps every token")
         self._check_whole("seed", self.seed, "any whole number from 0 will do")
         temperature, top_p = self.temperature, self.top_p
-        if not _is_number(temperature) or not 0 <= temperature < math.inf:
+        if not _is_number(temperature) or not 0 <= temperature <= sys.float_info.max:
             rule = "Temperature is a number from 0 (always the most likely token) upwards."
             raise BadSampling("temperature", temperature, rule, "Try 0.8.")
         if not _is_number(top_p) or not 0 < top_p <= 1:
@@ -100,7 +100,8 @@ def candidates(logits: np.ndarray, settings: SamplingSettings) -> Candidates:
 def draw(among: Candidates, u: float) -> int:
     """The token in whose interval `u` falls, when the candidates divide [0, 1) in order of their probabilities."""
     place = int(np.searchsorted(np.cumsum(among.probs), u, side="right"))
-    return int(among.ids[min(place, len(among.ids) - 1)])  # the last sum may round to just under 1
+    # The last sum may round to just under 1; what has underflowed to probability 0 is not drawn even then.
+    return int(among.ids[min(place, int(np.count_nonzero(among.probs)) - 1)])
 
 
 def sample(logits: np.ndarray, settings: SamplingSettings, u: float) -> int:
@@ -127,7 +128,8 @@ def largest(logits: np.ndarray, n: int) -> np.ndarray:
 def _weights(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Unnormalised probabilities exp((logit − largest) / temperature), float64 [d_vocab]."""
     wide = logits.astype(np.float64)
-    return np.exp((wide - wide.max()) / temperature)
+    with np.errstate(over="ignore"):  # divided by next to nothing: −inf, and a weight of 0, is what is meant
+        return np.exp((wide - wide.max()) / temperature)
 
 
 def _nucleus(ids: np.ndarray, weights: np.ndarray, total: float, top_p: float) -> Candidates:
