@@ -58,7 +58,8 @@ def encode(text: str, *, bos: bool = False, special_tokens: bool = False) -> np.
 
     bos: put `<|endoftext|>` in front, as in training. special_tokens: read `<|endoftext|>` inside the text as the
     token; otherwise it is the 13 characters that somebody typed.
-    Raises: UnencodablePrompt when the text has half of a surrogate pair, which UTF-8 cannot hold.
+    Raises: UnencodablePrompt when the text has half of a surrogate pair, which UTF-8 cannot hold; ValueError for about
+    a million spaces in a row, more than the regular expression looks back over.
     """
     try:
         text.encode()
