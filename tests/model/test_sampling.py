@@ -91,8 +91,8 @@ def test_a_flat_distribution_at_temperature_2_keeps_more_than_the_first_look() -
 
 
 small_logits = st.lists(st.integers(-8, 8).map(lambda n: n / 4), min_size=1, max_size=30)  # many of them equal
-# The two ways may round to either side of a share that is reached exactly, such as 0.7 by 7 of 10 equals. No share of up
-# to 30 equals is a multiple of 1/1009, a prime.
+# The two ways may round to either side of a share that is reached exactly, such as 0.7 by 7 of 10 equals. No share of
+# up to 30 equals is a multiple of 1/1009, a prime.
 shares = st.integers(1, 1008).map(lambda n: n / 1009)
 
 
