@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -20,8 +22,10 @@ MODULES = {
     for top in ("dashapp", "pages")
     for path in sorted((ROOT / top).rglob("*.py"))
 }
-# `__main__` would serve the app, and a page can only be imported into one.
-IMPORTABLE = [name for name in MODULES if name.startswith("dashapp") and name != "dashapp.__main__"]
+# `__main__` would serve the app, a page can only be imported into one, and `jobs.warm` is the one module that works at
+# import: it reads the environment and a model, so it has a test of its own.
+WARM = "dashapp.jobs.warm"
+IMPORTABLE = [name for name in MODULES if name.startswith("dashapp") and name not in ("dashapp.__main__", WARM)]
 
 
 @dataclass(frozen=True)
@@ -210,9 +214,10 @@ def torch_free_modules() -> list[str]:
     return [name for name in MODULES if "torch" not in room_of(name).packages]
 
 
-def python(program: str) -> str:
-    """What a fresh interpreter prints."""
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+def python(program: str, *, environ: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What a fresh interpreter prints, with more environment variables than this one has."""
+    command, variables = [sys.executable, "-c", program], {**os.environ, **environ}
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=variables, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout.strip()
 
@@ -254,6 +259,11 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
 @pytest.mark.parametrize("module", IMPORTABLE)
 def test_every_module_imports(module: str) -> None:
     importlib.import_module(module)
+
+
+def test_the_warm_module_imports_where_there_is_a_model(model_folder: Path, tmp_path: Path) -> None:
+    folders = {"DASHAPP_MODELS_DIR": str(model_folder.parent), "DASHAPP_CACHE_DIR": str(tmp_path)}
+    python(f"import {WARM}", environ={**folders, "DASHAPP_MODEL": model_folder.name})
 
 
 def test_public_functions_are_still_functions_once_every_module_is_imported() -> None:
