@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dashapp.model.gpt2 import GPT2, at_least_float32
+from dashapp.model.sampling import largest
 from dashapp.model.tap import Tap, TapFunction
 from dashapp.traces.names import N_CELLS, TENSORS, tensor_shapes
 from dashapp.traces.record import Trace, WeightsLike, new_trace
@@ -128,6 +129,11 @@ def record_predictions(model: GPT2, normed: Tensor, token_ids: np.ndarray, array
 def _top(logits: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The n largest of each row, largest first, equals in the order of their ids (as the sampler orders them)."""
     values, ids = logits.topk(n, dim=-1)
+    # Which of several equals make the cut, topk leaves open; in bfloat16 most rows have such equals.
+    n_reaching = (logits >= values[:, -1:]).sum(dim=-1)
+    for row in (n_reaching > n).nonzero()[:, 0].tolist():
+        ids[row] = torch.from_numpy(largest(logits[row].cpu().numpy(), n))
+    values = logits.gather(-1, ids)
     by_id = ids.argsort(dim=-1)
     by_value = values.gather(-1, by_id).argsort(dim=-1, descending=True, stable=True)
     order = by_id.gather(-1, by_value)
@@ -141,20 +147,21 @@ def record_attention(arrays: dict[str, np.ndarray], layer: int, scale: float) ->
     n_at_once = max(1, PATTERN_BYTES_AT_ONCE // (4 * n_tokens * n_tokens))
     hidden = torch.full((n_tokens, n_tokens), -math.inf).triu(diagonal=1)  # [query key]
     positions = torch.arange(n_tokens, dtype=torch.float32)
+    looks_back = (positions[:, None] - positions).clamp_(min=0)  # [query key], in tokens
     for first in range(0, n_head, n_at_once):
         heads = slice(first, first + n_at_once)
         scores = torch.baddbmm(hidden, q[heads], k[heads].transpose(1, 2), alpha=scale)  # [head query key]
-        logsumexp = scores.logsumexp(dim=-1)
-        scores -= logsumexp[..., None]  # log of the pattern
-        pattern = scores.exp()
-        arrays["attn_logsumexp"][layer, heads] = logsumexp
+        log_pattern = scores.log_softmax(dim=-1)  # not scores − logsumexp: that loses what a large score rounds away
+        pattern = log_pattern.exp()
+        arrays["attn_logsumexp"][layer, heads] = scores.amax(dim=-1) - log_pattern.amax(dim=-1)
         arrays["attn_first"][layer, heads] = pattern[..., 0]
         arrays["attn_previous"][layer, heads, 0] = 0
         arrays["attn_previous"][layer, heads, 1:] = pattern.diagonal(offset=-1, dim1=1, dim2=2)
-        arrays["attn_distance"][layer, heads] = positions - pattern @ positions
+        # Not positions − pattern @ positions, whose rounding is that of the position and may leave less than 0.
+        arrays["attn_distance"][layer, heads] = torch.einsum("hqk,qk->hq", pattern, looks_back)
         thumbnails(pattern, torch.from_numpy(arrays["thumbnails"][layer, heads]))
-        scores.clamp_(min=-1e4)  # −inf above the diagonal, where the weight is 0, would make 0 · inf
-        arrays["attn_entropy"][layer, heads] = -pattern.mul_(scores).sum(dim=-1)
+        log_pattern.clamp_(min=-1e4)  # −inf above the diagonal, where the weight is 0, would make 0 · inf
+        arrays["attn_entropy"][layer, heads] = -pattern.mul_(log_pattern).sum(dim=-1)
 
 
 def thumbnails(pattern: Tensor, into: Tensor) -> None:
