@@ -18,7 +18,7 @@ from dashapp.model.tokenizer import END_OF_TEXT_ID, encode
 from training.curriculum import KINDS, story
 
 BOS_SHARE = 0.7  # of the rows that start at position 0
-ANSWER_WEIGHT = 4.0  # of a lesson's answer against an ordinary token: it is what the lesson teaches
+ANSWER_WEIGHT = 8.0  # of a lesson's answer against an ordinary token: it is what the lesson teaches
 
 
 @dataclass(frozen=True)
