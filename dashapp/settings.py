@@ -16,7 +16,7 @@ from typing import Any, Literal
 from dashapp.errors import BadSetting, UnknownSetting
 
 PREFIX = "DASHAPP_"
-SIZE_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def _setting(default: object, parse: Callable[[str, str], object], says: str) -> Any:
@@ -43,7 +43,10 @@ def _port(name: str, value: str) -> int:
 def _folder(name: str, value: str) -> Path:
     if not value.strip():
         raise BadSetting(name, value, "is a folder", "~/gpt2")
-    return Path(value.strip()).expanduser()
+    try:
+        return Path(value.strip()).expanduser()
+    except RuntimeError as error:  # "~somebody" for whom there is no home
+        raise BadSetting(name, value, "is a folder", "~/gpt2") from error
 
 
 def _names(name: str, value: str) -> tuple[str, ...]:
@@ -54,12 +57,13 @@ def _names(name: str, value: str) -> tuple[str, ...]:
 
 
 def _size(name: str, value: str) -> int | None:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)?", value.strip().upper())
     if value.strip().lower() == "auto":
         return None
-    if not match or float(match[1]) == 0:
-        raise BadSetting(name, value, "is a size above zero, or 'auto'", "8GB")
-    return int(float(match[1]) * SIZE_UNITS[match[2] or ""])
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?B)?", value.strip().upper())
+    size_bytes = int(float(match[1]) * SIZE_UNITS[match[2] or ""]) if match else 0
+    if size_bytes == 0:
+        raise BadSetting(name, value, "is a size of at least one byte, or 'auto'", "8GB")
+    return size_bytes
 
 
 def _one_of(*choices: str) -> Callable[[str, str], str]:
@@ -111,15 +115,20 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         known = {variable(name): name for name in setting_names()}
-        given: dict[str, str] = {}
+        given: dict[str, tuple[str, str]] = {}  # what was given, and by which name an error calls it
         for key, value in environ.items():
             if key.startswith(PREFIX) and key not in known:
                 raise UnknownSetting(key, known)
             if key in known:
-                given[known[key]] = value
-        given |= {name: str(value) for name, value in flags.items() if value is not None}
+                given[known[key]] = key, value
+        given |= {name: (flag(name), str(value)) for name, value in flags.items() if value is not None}
         parsers = {each.name: each.metadata["parse"] for each in fields(cls)}
-        return cls(**{name: parsers[name](variable(name), value) for name, value in given.items()})
+        return cls(**{name: parsers[name](said_as, value) for name, (said_as, value) in given.items()})
+
+    @property
+    def fingerprints_file(self) -> Path:
+        """Where the fingerprints of weights are kept."""
+        return self.cache_dir / "fingerprints.json"
 
 
 def setting_names() -> list[str]:

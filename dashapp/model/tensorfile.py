@@ -92,6 +92,13 @@ class TensorFile:
         return widen_bfloat16(stored) if self.entries[name].code == "BF16" else stored
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view of `array` that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
     """float32 values of bfloat16 bit patterns: a bfloat16 is the upper half of a float32."""
     return (bits.astype(np.uint32) << 16).view(np.float32)

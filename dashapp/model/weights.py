@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import tempfile
@@ -33,8 +34,10 @@ from dashapp.errors import (
     UntiedUnembedding,
 )
 from dashapp.model.config import GPT2Config
-from dashapp.model.tensorfile import TensorEntry, TensorFile, round_to_bfloat16, widen_bfloat16
+from dashapp.model.tensorfile import TensorEntry, TensorFile, read_only, round_to_bfloat16, widen_bfloat16
 from dashapp.model.tokenizer_files import check_tokenizer
+
+logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -234,8 +237,11 @@ class FingerprintCache:
         entries = self._read()
         entries.pop(state.key, None)
         kept = [*entries.items(), (state.key, fingerprint)][-self.n_max :]
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_whole(self.path, json.dumps({"format": FINGERPRINT_FORMAT, "fingerprints": dict(kept)}))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_whole(self.path, json.dumps({"format": FINGERPRINT_FORMAT, "fingerprints": dict(kept)}))
+        except OSError as error:  # it is known all the same, and computed again another time
+            logger.warning("Could not remember a fingerprint in %s: %s", self.path, error)
 
     def _read(self) -> dict[str, str]:
         try:
@@ -280,18 +286,12 @@ class _StoredTensor:
 
     @property
     def array(self) -> np.ndarray:
-        return _read_only(self.file.stored(self.name))
+        return read_only(self.file.stored(self.name))
 
     @property
     def widened(self) -> np.ndarray:
         """The values: bfloat16 as a float32 copy, any other dtype mapped."""
         return widen_bfloat16(self.array) if self.entry.code == "BF16" else self.array
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _stored_tensors(folder: Path) -> dict[str, _StoredTensor]:

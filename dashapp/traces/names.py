@@ -7,6 +7,7 @@ when somebody looks at it. Knows sizes; knows nothing of files, models or figure
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -100,8 +101,13 @@ def n_slices(name: str, shape: tuple[int, ...]) -> int:
     return shape[0] if TENSORS[name].axes[0] in SLICED else 1
 
 
+def n_checks(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """How many checksums a trace has: one for the header's strings, one for each slice."""
+    return 1 + sum(n_slices(name, shape) for name, shape in shapes.items())
+
+
 def trace_bytes(config: GPT2Config, n_tokens: int) -> int:
     """Bytes of a trace's tensors, known before anything is computed: a constant plus a fixed number per token."""
     shapes = tensor_shapes(config, n_tokens)
-    n_checks = 1 + sum(n_slices(name, shape) for name, shape in shapes.items())
-    return 8 * n_checks + sum(math.prod(shape) * TENSORS[name].dtype.itemsize for name, shape in shapes.items())
+    values_bytes = sum(math.prod(shape) * TENSORS[name].dtype.itemsize for name, shape in shapes.items())
+    return values_bytes + 8 * n_checks(shapes)

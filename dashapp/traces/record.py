@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +20,13 @@ import numpy as np
 from dashapp.errors import DamagedFile, DamagedTrace, NotATrace, WeightsMissing
 from dashapp.model.config import GPT2Config
 from dashapp.model.registry import is_here, locate
-from dashapp.model.tensorfile import TensorFile, save_tensors, tensor_chunks
+from dashapp.model.tensorfile import TensorFile, read_only, save_tensors, tensor_chunks
 from dashapp.model.tokenizer import token_texts
-from dashapp.model.weights import Weights
+from dashapp.model.weights import FingerprintCache, Weights
 from dashapp.settings import Settings
 from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
 from dashapp.traces.keys import trace_key
-from dashapp.traces.names import TENSORS, TRACE_FORMAT, n_slices, tensor_shapes
+from dashapp.traces.names import TENSORS, TRACE_FORMAT, n_checks, n_slices, tensor_shapes, trace_bytes
 
 UNEMBEDDING = ("ln_f.weight", "ln_f.bias", "wte.weight")
 
@@ -59,6 +60,7 @@ class Trace:
     ) -> None:
         self._tensors, self.metadata, self._heal = tensors, dict(metadata), heal
         self._verified: set[tuple[str, int]] = set()
+        self._healing = threading.Lock()
         self._weights = weights
         self.config = GPT2Config(**json.loads(metadata["config"]))
         self.fingerprint, self.dtype, self.model_name = metadata["fingerprint"], metadata["dtype"], metadata["model"]
@@ -100,7 +102,7 @@ class Trace:
     @property
     def size_bytes(self) -> int:
         """Bytes of all stored tensors."""
-        return sum(array.nbytes for array in self._all_tensors().values())
+        return trace_bytes(self.config, self.n_tokens)
 
     # What is stored --------------------------------------------------------------------------------------------------
 
@@ -110,7 +112,8 @@ class Trace:
         Raises: DamagedTrace when the bytes are not those that were written and nothing can compute them again.
         """
         stored = self._stored(name)
-        wanted = range(n_slices(name, stored.shape)) if layer is None else [layer % len(stored)]
+        n_checked = n_slices(name, stored.shape)
+        wanted = range(n_checked) if layer is None or n_checked == 1 else [layer % n_checked]
         damaged = next((i for i in wanted if not self._is_intact(name, i)), None)
         if damaged is not None:
             self._recompute(name, damaged)
@@ -220,24 +223,28 @@ class Trace:
     # Below: checks and healing ---------------------------------------------------------------------------------------
 
     def _find_weights(self) -> Weights:
-        models_dir = Settings.read().models_dir
-        if not is_here(self.model_name, models_dir=models_dir):
+        settings = Settings.read()
+        if not is_here(self.model_name, models_dir=settings.models_dir):
             raise WeightsMissing(self.model_name, self.fingerprint, "no model of that name is on this machine")
-        return Weights.open(locate(self.model_name, models_dir=models_dir), name=self.model_name)
+        folder = locate(self.model_name, models_dir=settings.models_dir)
+        return Weights.open(folder, name=self.model_name, fingerprints=FingerprintCache(settings.fingerprints_file))
 
     def _stored(self, name: str) -> np.ndarray:
-        return self._tensors.array(name) if isinstance(self._tensors, TensorFile) else self._tensors[name]
+        array = self._tensors.array(name) if isinstance(self._tensors, TensorFile) else self._tensors[name]
+        return read_only(array)
 
     def _all_tensors(self) -> dict[str, np.ndarray]:
-        if isinstance(self._tensors, TensorFile):
-            return {name: self.read(name) for name in TENSORS} | {CHECKSUMS: self._stored(CHECKSUMS)}
-        return dict(self._tensors)
+        for name in TENSORS:  # first all checks: one that fails may put all tensors in the place of those in the file
+            self.read(name)
+        return {name: self._stored(name) for name in [*TENSORS, CHECKSUMS]}
 
     def _check_shapes(self, path: Path) -> None:
         expected = tensor_shapes(self.config, self.n_tokens)
         for name, shape in expected.items():
             if self._stored(name).shape != shape or self._stored(name).dtype != TENSORS[name].dtype:
                 raise DamagedTrace(path, f"{name!r} does not have the shape {shape} and dtype {TENSORS[name].dtype}")
+        if self._stored(CHECKSUMS).shape != (n_checks(expected),):
+            raise DamagedTrace(path, "it does not have a checksum for each slice")
 
     def _is_intact(self, name: str, index: int) -> bool:
         if not isinstance(self._tensors, TensorFile) or (name, index) in self._verified:
@@ -259,11 +266,14 @@ class Trace:
         raise KeyError(name)
 
     def _recompute(self, name: str, index: int) -> None:
-        path = self._tensors.path if isinstance(self._tensors, TensorFile) else "memory"
-        if self._heal is None:
-            raise DamagedTrace(path, f"slice {index} of {name!r} is not what was written")
-        healed = self._heal()
-        self._tensors, self._verified, self._heal = healed._tensors, set(), healed._heal
+        with self._healing:  # one thread computes, the others find what it computed
+            if self._is_intact(name, index):
+                return
+            assert isinstance(self._tensors, TensorFile), "what is in memory is not checked"
+            if self._heal is None:
+                raise DamagedTrace(self._tensors.path, f"slice {index} of {name!r} is not what was written")
+            healed = self._heal()
+            self._tensors, self._verified, self._heal = healed._tensors, set(), healed._heal
 
 
 def new_trace(
@@ -274,8 +284,7 @@ def new_trace(
     for name in TENSORS:
         whole = tensors[name]
         checks += [crc_of_array(part) for part in (whole if n_slices(name, whole.shape) > 1 else [whole])]
-    frozen = {name: _read_only(array) for name, array in tensors.items()}
-    return Trace(frozen | {CHECKSUMS: np.array(checks, dtype=np.int64)}, metadata, weights=weights)
+    return Trace({**tensors, CHECKSUMS: np.array(checks, dtype=np.int64)}, metadata, weights=weights)
 
 
 def trace_metadata(config: GPT2Config, *, fingerprint: str, model: str, dtype: str) -> dict[str, str]:
@@ -314,9 +323,3 @@ def _check_metadata(path: Path, file: TensorFile) -> None:
     checks = file.array(CHECKSUMS)
     if not checks.size or crc_of_strings(file.metadata) != int(checks[0]):
         raise DamagedTrace(path, "its metadata is not what was written")
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from dashapp.errors import DamagedFile, DamagedTrace, NotATrace
 from dashapp.model.sampling import SamplingSettings
-from dashapp.model.tensorfile import TensorFile, save_tensors, tensor_chunks
+from dashapp.model.tensorfile import TensorFile, read_only, save_tensors, tensor_chunks
 from dashapp.model.tokenizer import END_OF_TEXT_ID, decode, token_text
 from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
 from dashapp.traces.keys import run_key, trace_key
@@ -24,7 +24,13 @@ from dashapp.traces.names import TRACE_FORMAT
 
 RUN_FORMAT: Final = 1  # raise it when the sampler or a stored array changes: old runs are then drawn again
 
-TENSORS: Final = ("token_ids", "u", "top_ids", "top_probs")  # their order in the checksums
+# Every array, in the order of the checksums.
+TENSORS: Final[dict[str, np.dtype[Any]]] = {
+    "token_ids": np.dtype(np.int32),
+    "u": np.dtype(np.float64),
+    "top_ids": np.dtype(np.int32),
+    "top_probs": np.dtype(np.float32),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,9 @@ class Run:
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-        self._arrays, self.metadata = dict(arrays), dict(metadata)
-        self.token_ids = arrays["token_ids"]
+        self._arrays = {name: read_only(array) for name, array in arrays.items()}
+        self.metadata = dict(metadata)
+        self.token_ids = self._arrays["token_ids"]
         self.n_prompt = int(metadata["n_prompt"])
         self.settings = SamplingSettings(**json.loads(metadata["settings"]))
         self.stop = metadata["stop"]
@@ -73,7 +80,8 @@ class Run:
         if any(name not in file for name in names):
             raise DamagedTrace(path, "a part of it is missing")
         arrays = {name: file.array(name) for name in names}
-        if list(arrays[CHECKSUMS]) != _checksums(arrays, file.metadata):
+        has_types = all(arrays[name].dtype == dtype for name, dtype in TENSORS.items())
+        if not has_types or list(arrays[CHECKSUMS]) != _checksums(arrays, file.metadata):
             raise DamagedTrace(path, "it is not what was written")
         return cls(arrays, file.metadata)
 
@@ -134,13 +142,15 @@ def new_run(
     identity: Mapping[str, str],
 ) -> Run:
     """A run of freshly drawn tokens. `identity` holds the strings fingerprint, model and dtype."""
-    n_top = len(steps[0].top_ids) if steps else 0
-    arrays: dict[str, np.ndarray] = {
-        "token_ids": np.concatenate([prompt_ids, [step.token for step in steps]]).astype(np.int32),
-        "u": np.array([step.u for step in steps], dtype=np.float64),
-        "top_ids": np.array([step.top_ids for step in steps], dtype=np.int32).reshape(-1, n_top),
-        "top_probs": np.array([step.top_probs for step in steps], dtype=np.float32).reshape(-1, n_top),
+    top_shape = len(steps), len(steps[0].top_ids) if steps else 0
+    drawn: dict[str, list[object]] = {
+        "token_ids": [*prompt_ids, *(step.token for step in steps)],
+        "u": [step.u for step in steps],
+        "top_ids": [step.top_ids for step in steps],
+        "top_probs": [step.top_probs for step in steps],
     }
+    arrays = {name: np.array(drawn[name], dtype=dtype) for name, dtype in TENSORS.items()}
+    arrays |= {name: arrays[name].reshape(top_shape) for name in ("top_ids", "top_probs")}
     metadata = {
         **identity,
         "kind": "run",
