@@ -15,7 +15,7 @@ from dashapp.store.disk import TraceStore
 from dashapp.traces.keys import run_key
 from dashapp.traces.run import RUN_FORMAT, Run, RunStep, new_run
 
-# Told all steps so far after each one; True stops the generation there.
+# Told all steps so far after each one that is drawn (never for a run that is known); True stops there.
 Watch = Callable[[Sequence[RunStep]], bool]
 
 
@@ -38,14 +38,13 @@ def continue_prompt(
     if known is not None:
         return known
     steps: list[RunStep] = []
-    stop = (
-        "none" if settings.max_new_tokens == 0 else "context"
-    )  # what holds when there is nothing, or no room, to draw
+    stop = "none" if settings.max_new_tokens == 0 else "context"  # if nothing is to be drawn, or nothing fits
     for drawn in draw_tokens(model, prompt_ids, settings):
         steps.append(RunStep(drawn.token, token_text(drawn.token), drawn.u, drawn.top_ids, drawn.top_probs))
+        wants_stop = watch(steps)
         if drawn.stop is not None:
             stop = drawn.stop
-        elif watch(steps):
+        elif wants_stop:
             stop = "person"
             break
     identity = {"fingerprint": weights.fingerprint, "model": weights.name, "dtype": dtype}

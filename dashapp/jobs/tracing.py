@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
 
+from dashapp.errors import DamagedTrace, StoreError
 from dashapp.model.checkpoint import dtype_name, weights_of
 from dashapp.model.gpt2 import GPT2
 from dashapp.store.disk import TraceStore
@@ -13,6 +15,8 @@ from dashapp.traces.capture import Progress, capture, no_progress
 from dashapp.traces.keys import trace_key
 from dashapp.traces.names import TRACE_FORMAT, trace_bytes
 from dashapp.traces.record import Trace, trace_metadata
+
+logger = logging.getLogger(__name__)
 
 
 def trace_tokens(
@@ -29,22 +33,33 @@ def trace_tokens(
     Raises: TraceTooLarge before anything is computed, StoreUnavailable.
     """
     weights, dtype = weights_of(model), dtype_name(model)
-    metadata = trace_metadata(model.config, fingerprint=weights.fingerprint, model=weights.name, dtype=dtype)
+    fingerprint = weights.fingerprint
+    metadata = trace_metadata(model.config, fingerprint=fingerprint, model=weights.name, dtype=dtype)
 
     def compute() -> Trace:
         return capture(model, token_ids, metadata, weights=weights, progress=progress)
 
     if store is None:
         return compute()
-    key = trace_key(token_ids, fingerprint=weights.fingerprint, dtype=dtype, trace_format=TRACE_FORMAT)
+    key = trace_key(token_ids, fingerprint=fingerprint, dtype=dtype, trace_format=TRACE_FORMAT)
 
     def compute_and_keep() -> Trace:
         trace = compute()
         store.put_trace(trace)
         return trace
 
+    def heal() -> Trace:  # maybe long after, when somebody reads a damaged slice
+        if (weights_of(model).fingerprint, dtype_name(model)) != (fingerprint, dtype):
+            raise DamagedTrace(store.folder, "a part of it is not what was written, and the model was edited since")
+        trace = compute()
+        try:
+            store.put_trace(trace)
+        except StoreError as error:  # who reads has what was asked for
+            logger.warning("Computed a damaged trace again and could not keep it. %s", error)
+        return trace
+
     def look_up() -> Trace | None:
-        known = store.get_trace(key, heal=compute_and_keep)
+        known = store.get_trace(key, heal=heal)
         return known.use_weights(weights) if known else None
 
     store.refuse_too_large(trace_bytes(model.config, len(token_ids)))
