@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from dashapp.traces.run import Run
 
 logger = logging.getLogger(__name__)
 
+Made = TypeVar("Made", Trace, Run)
 Prompt = str | Sequence[int] | np.ndarray  # text, or token ids as they are
 
 
@@ -45,7 +47,7 @@ def load(
     """
     settings = settings or Settings.read()
     folder = locate(model, models_dir=settings.models_dir, dtype=dtype, progress=progress)
-    fingerprints = FingerprintCache(settings.cache_dir / "fingerprints.json")
+    fingerprints = FingerprintCache(settings.fingerprints_file)
     weights = Weights.open(folder, name=name_of(model, models_dir=settings.models_dir), fingerprints=fingerprints)
     return load_model(weights, dtype=dtype, device=device)
 
@@ -64,10 +66,11 @@ def trace(
     prompt: text, or token ids taken as they are. bos: put `<|endoftext|>` in front of text, as in training.
     special_tokens: read `<|endoftext|>` inside the text as that token. cache: look the trace up on disk before
     computing it, and keep it there after.
-    Raises: PromptError, TraceTooLarge.
+    Raises: PromptError, TraceTooLarge; ValueError for a model in training mode.
     """
+    _refuse_training(model)
     ids = prompt_ids(model, prompt, bos=bos, special_tokens=special_tokens)
-    return trace_tokens(model, ids, store=_store(settings) if cache else None)
+    return _with_store(lambda store: trace_tokens(model, ids, store=store), settings, cache=cache)
 
 
 def generate(
@@ -89,8 +92,9 @@ def generate(
     """A continuation of a prompt. The same model, prompt, settings and seed give the same text on the same machine.
 
     temperature 0 takes the most likely token; top_k 0 and top_p 1 keep all tokens; stop_at_end: `<|endoftext|>` ends
-    the text. watch: told the steps so far after each token, ends the text by returning True. Others as for `trace`.
-    Raises: PromptError.
+    the text. watch: told the steps so far after each drawn token (again from the first, should the cache fail on the
+    way; never for a run that is known), ends the text by returning True. Others as for `trace`.
+    Raises: PromptError; ValueError for a model in training mode.
     """
     sampling = SamplingSettings(
         max_new_tokens=max_new_tokens,
@@ -100,8 +104,11 @@ def generate(
         seed=seed,
         stop_at_end=stop_at_end,
     )
+    _refuse_training(model)
     ids = prompt_ids(model, prompt, bos=bos, special_tokens=special_tokens)
-    return continue_prompt(model, ids, sampling, store=_store(settings) if cache else None, watch=watch)
+    return _with_store(
+        lambda store: continue_prompt(model, ids, sampling, store=store, watch=watch), settings, cache=cache
+    )
 
 
 def prompt_ids(model: GPT2, prompt: Prompt, *, bos: bool = True, special_tokens: bool = False) -> np.ndarray:
@@ -119,11 +126,17 @@ def prompt_ids(model: GPT2, prompt: Prompt, *, bos: bool = True, special_tokens:
     return ids.astype(np.int32)
 
 
-def _store(settings: Settings | None) -> TraceStore | None:
-    """The store that the settings name; None, with a line in the log, where nothing can be written."""
-    settings = settings or Settings.read()
-    try:
-        return open_store(settings.cache_dir, settings.cache_size)
-    except StoreUnavailable as error:
-        logger.warning("Going on without a cache. %s", error)
-        return None
+def _refuse_training(model: GPT2) -> None:
+    if model.training:  # and what dropout left over would be kept as the model's own
+        raise ValueError("a model in training mode drops activations at random: call model.eval() first")
+
+
+def _with_store(work: Callable[[TraceStore | None], Made], settings: Settings | None, *, cache: bool) -> Made:
+    """What `work` makes with the store that the settings name; without one, and a line in the log, where that fails."""
+    if cache:
+        settings = settings or Settings.read()
+        try:
+            return work(open_store(settings.cache_dir, settings.cache_size))
+        except StoreUnavailable as error:
+            logger.warning("Going on without a cache. %s", error)
+    return work(None)
