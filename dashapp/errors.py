@@ -4,7 +4,7 @@
     ├── PromptError       the person at the prompt can fix it
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   BadSampling
     ├── ConfigError       whoever starts the app can fix it
-    │   ├── UnknownSetting   BadSetting
+    │   ├── UnknownSetting   BadSetting   PortTaken
     ├── ModelError        whoever chose the model can fix it
     │   ├── UnknownModel   ModelNotAllowed   ModelTooLarge   UnsupportedDtype   NoSuchDevice
     │   ├── ModelUnreachable   DiskTooSmall   HubCacheUnwritable   WrongDownload
@@ -14,6 +14,7 @@
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   WeightsMissing
     └── JobError          running it again may help
+        ├── JobRefused   JobTimedOut   JobStopped   UnexpectedFailure
 
 A class owns its sentence: callers pass values, the class says the rule, the instance and the remedy. `ValueError` and
 `TypeError` are for programmers and are never caught.
@@ -115,6 +116,15 @@ class UnknownSetting(ConfigError):
 class BadSetting(ConfigError):
     def __init__(self, name: str, value: object, rule: str, example: str) -> None:
         super().__init__(f"{name} {rule}.", f"It is {value!r}.", f"Try for example {name}={example} instead.")
+
+
+class PortTaken(ConfigError):
+    def __init__(self, host: str, port: int, cause: str) -> None:
+        super().__init__(
+            "The server needs an address and a port of this machine that nothing else listens on.",
+            f"It cannot listen on {host}:{port}: {cause.rstrip('.')}.",
+            f"Stop the other program, or choose another port: DASHAPP_PORT={port % 65535 + 1}.",
+        )
 
 
 # Models --------------------------------------------------------------------------------------------------------------
@@ -381,3 +391,39 @@ class WeightsMissing(StoreError):
 
 class JobError(DashappError):
     """A job that failed, was lost or took too long."""
+
+
+class JobRefused(JobError):
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            "A job starts when its turn has come.",
+            f"Request {request_id[:8]!r} asked for none, or waited too long to begin.",
+            "Press Generate again.",
+        )
+
+
+class JobTimedOut(JobError):
+    def __init__(self, limit_s: int) -> None:
+        super().__init__(
+            "A job may take only so long, so that it cannot hold a place for ever.",
+            f"This one was ended after {limit_s:,} s.",
+            "Try again with fewer new tokens or a shorter prompt, or raise DASHAPP_JOB_TIMEOUT_S.",
+        )
+
+
+class JobStopped(JobError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A job that is stopped keeps the tokens that were drawn.",
+            "This one was stopped before there was anything to keep.",
+            "Press Generate to run it again.",
+        )
+
+
+class UnexpectedFailure(JobError):
+    def __init__(self, failure_id: str) -> None:
+        super().__init__(
+            "Something failed that nobody foresaw, and the server's log holds all of it.",
+            f"There it has the id {failure_id}.",
+            "Try again, and if that repeats, tell whoever runs this server the id.",
+        )

@@ -66,6 +66,28 @@ def _size(name: str, value: str) -> int | None:
     return size_bytes
 
 
+def _seconds(name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) == 0:
+        raise BadSetting(name, value, "is a whole number of seconds above zero", "600")
+    return int(value)
+
+
+def _secret(name: str, value: str) -> str | None:
+    if value.strip().lower() == "auto":
+        return None
+    if len(value.strip()) < 16:
+        raise BadSetting(name, "(not shown)", "has at least 16 characters, or is 'auto'", "$(openssl rand -hex 32)")
+    return value.strip()
+
+
+def _count(name: str, value: str) -> int | None:
+    if value.strip().lower() == "auto":
+        return None
+    if not value.isdecimal() or int(value) == 0:
+        raise BadSetting(name, value, "is a whole number above zero, or 'auto'", "2")
+    return int(value)
+
+
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def parse(name: str, value: str) -> str:
         if value not in choices:
@@ -105,6 +127,11 @@ class Settings:
     dtype: Literal["float32", "bfloat16"] = _setting(
         "float32", _one_of("float32", "bfloat16"), "Numbers that models compute with."
     )
+    jobs: int | None = _setting(None, _count, "Jobs that run at once; 'auto' is one for each processor core.")
+    job_timeout_s: int = _setting(600, _seconds, "Seconds after which a job is ended.")
+    secret_key: str | None = _setting(
+        None, _secret, "Key that signs what browsers send back; 'auto' is made once and kept in the cache folder."
+    )
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "What is logged.")
 
     @classmethod
@@ -129,6 +156,28 @@ class Settings:
     def fingerprints_file(self) -> Path:
         """Where the fingerprints of weights are kept."""
         return self.cache_dir / "fingerprints.json"
+
+    @property
+    def n_jobs(self) -> int:
+        """How many jobs run at once."""
+        return self.jobs or n_cores()
+
+    @property
+    def threads_per_job(self) -> int:
+        """Threads that a job computes with, so that all jobs together keep every core busy and no more."""
+        return max(1, n_cores() // self.n_jobs)
+
+    def environ(self) -> dict[str, str]:
+        """The variables that give another process these settings; the secret key is not told."""
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "secret_key"}
+        texts = {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in given.items()}
+        return {variable(name): text for name, text in texts.items() if given[name] is not None}
+
+
+def n_cores() -> int:
+    """Processor cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def setting_names() -> list[str]:

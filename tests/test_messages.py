@@ -29,6 +29,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
         {"name": "DASHAPP_PORT", "value": "x", "rule": "is a number", "example": "8050"},
         ("DASHAPP_PORT is a number.", "'x'", "DASHAPP_PORT=8050"),
     ),
+    "PortTaken": ({"host": "127.0.0.1", "port": 8050, "cause": "in use"}, ("127.0.0.1:8050", "DASHAPP_PORT=8051")),
     "UnknownModel": ({"name": "gpt3", "known": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
     "ModelNotAllowed": ({"name": "gpt2-xl", "allowed": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
     "ModelTooLarge": (
@@ -70,6 +71,10 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
         {"model": "gpt2", "fingerprint": "0123456789abcdef", "problem": "they are gone"},
         ("'gpt2'", "0123456789ab)", "they are gone."),
     ),
+    "JobRefused": ({"request_id": "0123456789abcdef"}, ("'01234567'",)),
+    "JobTimedOut": ({"limit_s": 1200}, ("1,200 s",)),
+    "JobStopped": ({}, ()),
+    "UnexpectedFailure": ({"failure_id": "1f2e3d4c"}, ()),
 }
 
 
@@ -150,7 +155,7 @@ def drawn_tree(docstring: str) -> dict[str, str]:
         if match := re.match(r"[├└]── (\w+)", text):
             top = branch = match[1]
             bases[top] = "DashappError"
-        elif text.startswith("│   "):
+        elif text.startswith(("│   ", "    ")):  # the last branch has no line at its left
             mark, names = text[4:8], re.findall(r"[A-Z]\w+", text[4:])
             if mark == "└── ":
                 branch = names.pop(0)
