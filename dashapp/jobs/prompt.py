@@ -1,0 +1,94 @@
+"""What happens in a job's process when somebody presses Generate: continue the prompt, then trace all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from dashapp.errors import JobStopped
+from dashapp.jobs.generation import continue_prompt
+from dashapp.jobs.outcome import described
+from dashapp.jobs.request import EXAMPLE, PromptRequest
+from dashapp.jobs.tracing import trace_tokens
+from dashapp.model.checkpoint import dtype_name, weights_of
+from dashapp.model.gpt2 import GPT2
+from dashapp.model.tokenizer import token_texts
+from dashapp.store.disk import TraceStore
+from dashapp.traces.keys import run_key
+from dashapp.traces.run import RUN_FORMAT, RunStep
+
+
+class Context(Protocol):
+    """The part of a job's context that is needed here."""
+
+    @property
+    def tell(self) -> Callable[..., None]: ...
+
+    @property
+    def should_stop(self) -> Callable[[], bool]: ...
+
+
+class Unwatched:
+    """The context of a job that nobody looks at."""
+
+    def tell(self, state: Mapping[str, Any], *, now: bool = False) -> None:
+        """Nobody listens."""
+
+    def should_stop(self) -> bool:
+        return False
+
+
+def run_prompt(context: Context, request: PromptRequest, *, model: GPT2, store: TraceStore) -> dict[str, Any]:
+    """The run and trace of a request, kept in the store: what `described` says of them.
+
+    A stop while tokens are drawn ends the text there, and what was drawn is traced; a second look after that is not
+    taken, for a trace is quick. Raises: PromptError, TraceTooLarge, JobStopped.
+    """
+    start = time.monotonic()
+    ids = request.token_ids(model.config.n_ctx)
+    texts = token_texts(ids)
+
+    def tell(doing: str, steps: Sequence[RunStep] = (), share: float = 0.0, *, now: bool = False) -> None:
+        tokens = [*texts, *(step.text for step in steps)]
+        state = {"doing": doing, "tokens": tokens, "n_prompt": len(texts), "share": round(share, 3)}
+        context.tell(state, now=now)
+
+    def watch(steps: Sequence[RunStep]) -> bool:
+        tell("generating", steps, len(steps) / request.sampling.max_new_tokens, now=len(steps) == 1)
+        return context.should_stop()
+
+    def wait() -> None:
+        if context.should_stop():
+            raise JobStopped
+
+    tell("generating", now=True)
+    key = run_key(
+        ids,
+        fingerprint=weights_of(model).fingerprint,
+        dtype=dtype_name(model),
+        settings=request.sampling,
+        run_format=RUN_FORMAT,
+    )
+    with store.computing(key, while_waiting=wait):
+        run = continue_prompt(model, ids, request.sampling, store=store, watch=watch)
+    trace_tokens(
+        model,
+        run.token_ids,
+        store=store,
+        progress=lambda share: tell("tracing", run.steps, share),
+        while_waiting=wait,
+    )
+    return described(run, seconds=time.monotonic() - start)
+
+
+def run_prompt_in_job(context: Context, data: object) -> dict[str, Any]:
+    """`run_prompt` with the model that the fork server holds."""
+    from dashapp.jobs import warm  # it loads the model when it is imported: only a job's process may
+
+    return run_prompt(context, PromptRequest.parse(data), model=warm.ready_model(), store=warm.ready_store())
+
+
+def compute_example() -> None:
+    """What a first visitor sees, computed before anybody comes."""
+    run_prompt_in_job(Unwatched(), EXAMPLE.as_json())

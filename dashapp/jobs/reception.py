@@ -1,0 +1,64 @@
+"""The web process's answer to a request: known already, refused with a reason, in the queue, or let in. Torch-free.
+
+The store is asked before a job starts, so that a reload or a shared link computes nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dashapp.errors import DashappError
+from dashapp.jobs.outcome import described, failure
+from dashapp.jobs.request import PromptRequest
+from dashapp.model.weights import Weights
+from dashapp.store.disk import TraceStore
+from dashapp.traces.keys import run_key, trace_key
+from dashapp.traces.names import TRACE_FORMAT, trace_bytes
+from dashapp.traces.run import RUN_FORMAT
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """What the web process must know to answer. place: 0 lets a request in, more is its place in the queue."""
+
+    weights: Weights
+    dtype: str
+    store: TraceStore
+    place: Callable[[str], int]
+
+    def answer(self, data: object) -> Answer:
+        """One of: known (with the run), refused (with the reason), waiting (with the place), admitted.
+
+        Raises: ValueError for what no page of ours sends.
+        """
+        request_id = data.get("id") if isinstance(data, dict) else None
+        try:
+            request = PromptRequest.parse(data)
+            ids = request.token_ids(self.weights.config.n_ctx)
+            n_most = min(len(ids) + request.sampling.max_new_tokens, self.weights.config.n_ctx)
+            self.store.refuse_too_large(trace_bytes(self.weights.config, n_most))
+            known = self._known(request, ids)
+        except DashappError as error:
+            return {**failure(str(request_id), error), "kind": "refused"}
+        if known is not None:
+            return {"id": request.id, "kind": "known", **known}
+        place = self.place(request.id)
+        if place:
+            return {"id": request.id, "kind": "waiting", "place": place}
+        return {"id": request.id, "kind": "admitted", "request": request.as_json()}
+
+    def _known(self, request: PromptRequest, ids: np.ndarray) -> dict[str, Any] | None:
+        """The run, when both it and its trace are in the store."""
+        fingerprint = self.weights.fingerprint
+        key = run_key(ids, fingerprint=fingerprint, dtype=self.dtype, settings=request.sampling, run_format=RUN_FORMAT)
+        run = self.store.get_run(key)
+        if run is None:
+            return None
+        traced = trace_key(run.token_ids, fingerprint=fingerprint, dtype=self.dtype, trace_format=TRACE_FORMAT)
+        return described(run, seconds=0) if self.store.get_trace(traced) else None
