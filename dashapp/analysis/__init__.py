@@ -1,0 +1,1 @@
+"""What a trace says: measures of one trace, in NumPy. Knows nothing of files, running models or colours."""

@@ -1,0 +1,46 @@
+/**
+ * The address of a view: prompt, settings and selection as a query string, and back.
+ * Knows strings; knows nothing of the page.
+ */
+(function () {
+  "use strict";
+
+  const LONGEST = 1500; // encoded bytes; servers and chat programs cut longer addresses
+  const NUMBERS = { max_new_tokens: "new", temperature: "t", top_k: "k", top_p: "p", seed: "seed" };
+
+  /**
+   * The query string of a request and a selection, with its "?"; without the prompt where that would be too long.
+   * @param {object|null} request @param {{pos: number|null}|null} selection
+   */
+  function write(request, selection) {
+    if (!request) return "";
+    const query = new URLSearchParams();
+    query.set("prompt", request.prompt);
+    for (const [name, short] of Object.entries(NUMBERS)) query.set(short, String(request[name]));
+    query.set("bos", request.bos ? "1" : "0");
+    if (selection && Number.isInteger(selection.pos)) query.set("pos", String(selection.pos));
+    const text = `?${query}`;
+    return text.length > LONGEST ? "" : text;
+  }
+
+  /**
+   * What a query string says; null where it says nothing that could be asked for.
+   * @param {string} search
+   * @returns {{fields: object, pos: number|null}|null}
+   */
+  function read(search) {
+    const query = new URLSearchParams(search);
+    if (!query.has("prompt")) return null;
+    const fields = { prompt: query.get("prompt"), bos: query.get("bos") !== "0" };
+    for (const [name, short] of Object.entries(NUMBERS)) {
+      const value = query.get(short);
+      if (value !== null && value.trim() !== "" && Number.isFinite(Number(value))) fields[name] = Number(value);
+    }
+    const pos = query.get("pos");
+    return { fields, pos: pos !== null && /^\d{1,6}$/.test(pos) ? Number(pos) : null };
+  }
+
+  const link = { write, read, LONGEST };
+  if (typeof module !== "undefined") module.exports = link;
+  if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { link });
+})();

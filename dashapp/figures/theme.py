@@ -1,0 +1,124 @@
+"""Every colour of the app in one table, for figures and stylesheet, and the frame that all figures share.
+
+Contrast of `ink`, `muted` and the texts on buttons with what they stand on is at least 4.5:1, of marks 3:1 (tested).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final, Literal
+
+import plotly.graph_objects as go
+
+ThemeName = Literal["light", "dark"]
+
+SANS: Final = "Inter, system-ui, sans-serif"
+MONO: Final = "'JetBrains Mono', ui-monospace, monospace"
+TEXT_SIZE: Final = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theme:
+    """paper: the ground. raised: of fields and buttons. ink, muted: texts. hairline: rules between things.
+
+    edge: borders of what can be operated. selection: the one amber. slot_a, slot_b: the two prompts.
+    amount: bars and cells of probability. alarm: failures.
+    """
+
+    paper: str
+    raised: str
+    ink: str
+    muted: str
+    hairline: str
+    edge: str
+    selection: str
+    slot_a: str
+    slot_b: str
+    amount: str
+    alarm: str
+
+
+THEMES: Final[dict[ThemeName, Theme]] = {
+    "light": Theme(
+        paper="#ffffff",
+        raised="#f4f5f7",
+        ink="#1b1f24",
+        muted="#59626d",
+        hairline="#d9dde2",
+        edge="#7b8490",
+        selection="#b26a00",
+        slot_a="#1f5fb4",
+        slot_b="#c2410c",
+        amount="#4a6fa5",
+        alarm="#b3261e",
+    ),
+    "dark": Theme(
+        paper="#14171b",
+        raised="#1f242a",
+        ink="#e6e9ed",
+        muted="#a0a9b4",
+        hairline="#333a42",
+        edge="#79838f",
+        selection="#f5a623",
+        slot_a="#7fb2f5",
+        slot_b="#ff9a66",
+        amount="#7c9cc9",
+        alarm="#ff8a80",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What a figure must know of the page around it. is_narrow: a telephone's width, where fewer labels fit."""
+
+    theme: ThemeName
+    is_narrow: bool = False
+
+    @property
+    def colours(self) -> Theme:
+        return THEMES[self.theme]
+
+
+def css_variables() -> str:
+    """The table as a stylesheet: `--paper`, `--ink`, … for each theme."""
+    blocks = []
+    for name, theme in THEMES.items():
+        rows = "".join(f"--{role.replace('_', '-')}:{colour};" for role, colour in asdict(theme).items())
+        blocks.append(f'[data-bs-theme="{name}"]{{{rows}color-scheme:{name};}}')
+    return "".join(blocks)
+
+
+def framed(*traces: go.Bar, frame: Frame, height: int, summary: str) -> go.Figure:
+    """A figure in the house's frame: no ground of its own, the same margins, the app's type.
+
+    summary: what the figure shows in one sentence, kept in its metadata for screen readers.
+    """
+    colours = frame.colours
+    figure = go.Figure(traces)
+    axis = {
+        "gridcolor": colours.hairline,
+        "linecolor": colours.hairline,
+        "zerolinecolor": colours.hairline,
+        "tickfont": {"color": colours.ink},
+        "title": {"font": {"color": colours.muted, "size": TEXT_SIZE - 1}},
+    }
+    figure.update_layout(
+        height=height,
+        margin={"l": 56, "r": 16, "t": 8, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": SANS, "size": TEXT_SIZE - 1, "color": colours.ink},
+        hoverlabel={
+            "bgcolor": colours.raised,
+            "bordercolor": colours.edge,
+            "font": {"family": SANS, "size": TEXT_SIZE - 1, "color": colours.ink},
+            "align": "left",
+        },
+        showlegend=False,
+        dragmode="zoom",
+        meta={"summary": summary},
+        xaxis=axis,
+        yaxis=axis,
+    )
+    return figure

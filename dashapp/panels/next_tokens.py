@@ -1,0 +1,54 @@
+"""The panel of the next-token distribution at the selected token."""
+
+from __future__ import annotations
+
+from dashapp.analysis.predictions import NextToken, next_token
+from dashapp.figures.generation import Scale, next_tokens, percent
+from dashapp.figures.theme import Frame
+from dashapp.figures.tokens import label
+from dashapp.model.tokenizer import token_text, token_texts
+from dashapp.panels.panel import Drawn, Knob, Panel
+from dashapp.traces.record import Trace
+
+
+def draw(trace: Trace, *, pos: int, scale: Scale, frame: Frame) -> Drawn:
+    """The likeliest tokens after `pos`, all others together, and the token that came."""
+    expected = next_token(trace, pos)
+    figure = next_tokens(
+        expected,
+        texts=token_texts(expected.ids),
+        after=trace.token_texts[pos],
+        scale=scale,
+        frame=frame,
+    )
+    foot = (
+        f"{len(expected.probs)} of {trace.config.d_vocab:,} tokens hold {percent(float(expected.probs.sum()))} of the "
+        f"probability, the others {percent(expected.tail)}. "
+        f"Entropy of the whole distribution: {expected.entropy_bits:.3g} bits. {_what_came(expected)}"
+    )
+    return Drawn(figure=figure, foot=foot)
+
+
+def _what_came(expected: NextToken) -> str:
+    if expected.actual is None:
+        return "Nothing follows the last token yet."
+    place = "the favourite" if expected.actual_rank == 0 else f"{expected.actual_rank:,} were likelier"
+    return f"What came: ‘{label(token_text(expected.actual))}’, {percent(expected.actual_prob)}, {place}."
+
+
+NEXT_TOKENS = Panel(
+    name="next-tokens",
+    title="What comes next",
+    question="After the selected token, which tokens does the model expect?",
+    about=(
+        "After reading the tokens up to the selected one, the model gives every token of its vocabulary a score, its "
+        "logit. The probability of token i is exp(logit of i) divided by the sum of exp(logit) over all 50,257 tokens. "
+        "These are the model's own probabilities, before temperature, top-k and top-p.",
+        "▸ and an amber outline mark the token that came: the next of the prompt, or the one that was drawn.",
+        "Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners.",
+        "It does not show why the model expects these tokens.",
+    ),
+    reads=("pos",),
+    knobs=(Knob(name="scale", label="Scale", options={"whole": "0 to 100%", "fit": "fit the longest bar"}),),
+    draw=draw,
+)

@@ -1,0 +1,140 @@
+"""A panel: a figure with knobs, a question it answers, and how it becomes components: nowhere else does one.
+
+Two callbacks draw every panel (`catalogue` registers the server's): in the browser a panel's view is put together from
+the run, the selection and its knobs, and only a view that differs is sent to the server, which answers with a figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import dash_bootstrap_components as dbc
+from dash import dcc, html
+
+from dashapp import ids
+from dashapp.figures.theme import THEMES, Frame
+from dashapp.traces.record import Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Slot = Literal["a", "b"]
+SelectionField = Literal["pos"]
+
+GRAPH_CONFIG: Final[Any] = {
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "responsive": True,
+}
+
+BLANK: Final[Any] = {"data": [], "layout": {}}  # a figure without the two makes plotly.js warn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knob:
+    """A choice among a few. options: value → label, the default first."""
+
+    name: str
+    label: str
+    options: Mapping[str, str]
+
+    @property
+    def default(self) -> str:
+        return next(iter(self.options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What a panel shows. foot: one line on what was left out, pooled or unexplained, or a number of the whole."""
+
+    figure: go.Figure
+    foot: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """draw(trace, frame=…, then a keyword for each selection field it reads and each knob) → Drawn.
+
+    reads: selection fields that change the figure. marks: the field that the browser outlines on its x axis by itself.
+    about: paragraphs on formula, source, and what the panel does not show.
+    """
+
+    name: str
+    title: str
+    question: str
+    about: tuple[str, ...]
+    draw: Callable[..., Drawn]
+    reads: tuple[SelectionField, ...] = ()
+    marks: SelectionField | None = None
+    knobs: tuple[Knob, ...] = ()
+
+
+def aria(**attributes: str) -> dict[str, Any]:
+    """Attributes for assistive technology: label="Pages" → {"aria-label": "Pages"}."""
+    return {f"aria-{name}": value for name, value in attributes.items()}
+
+
+def layout(panel: Panel, slot: Slot) -> html.Section:
+    """A panel in a slot, as components."""
+    graph = dcc.Graph(id=ids.part("figure", panel.name, slot), config=GRAPH_CONFIG, figure=BLANK)
+    graph_class = f"panel-graph marks-{panel.marks}" if panel.marks else "panel-graph"
+    return html.Section(
+        [
+            html.H2(panel.title, id=ids.title(panel.name, slot)),
+            html.P(panel.question, className="question"),
+            html.Div(
+                [
+                    html.P(id=ids.part("state", panel.name, slot), className="panel-state"),
+                    html.Div(graph, className=graph_class),
+                ],
+                id=ids.part("body", panel.name, slot),
+                className="panel-body is-waiting",
+            ),
+            html.P(id=ids.part("fault", panel.name, slot), className="panel-fault", role="alert"),
+            html.Div([_knob(panel, slot, knob) for knob in panel.knobs], className="knobs"),
+            html.P(id=ids.part("foot", panel.name, slot), className="foot"),
+            html.Details([html.Summary("About this panel"), *(html.P(text) for text in panel.about)]),
+            dcc.Store(id=ids.part("reads", panel.name, slot), data=list(panel.reads)),
+            dcc.Store(id=ids.part("view", panel.name, slot)),
+            dcc.Store(id=ids.part("drawn", panel.name, slot)),
+        ],
+        className="panel",
+        **aria(labelledby=ids.title(panel.name, slot)),
+    )
+
+
+def draw(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
+    """A panel's figure for a view that a browser sent. Raises: ValueError for a view that no page of ours sends."""
+    theme = next((name for name in THEMES if name == view.get("theme")), None)
+    if theme is None:
+        raise ValueError(f"a theme is one of {list(THEMES)}")
+    chosen: dict[str, object] = {"frame": Frame(theme=theme, is_narrow=view.get("narrow") is True)}
+    for field in panel.reads:
+        value = view.get(field)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < trace.n_tokens:
+            raise ValueError(f"{field} is outside the trace")
+        chosen[field] = value
+    knobs = view.get("knobs")
+    for knob in panel.knobs:
+        value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
+        if not isinstance(value, str) or value not in knob.options:
+            raise ValueError(f"{knob.name} is none of its options")
+        chosen[knob.name] = value
+    return panel.draw(trace, **chosen)
+
+
+def _knob(panel: Panel, slot: Slot, knob: Knob) -> html.Fieldset:
+    return html.Fieldset(
+        [
+            html.Legend(knob.label),
+            dbc.RadioItems(
+                id=ids.knob(panel.name, slot, knob.name),
+                options=[{"value": value, "label": label} for value, label in knob.options.items()],
+                value=knob.default,
+                inline=True,
+            ),
+        ]
+    )

@@ -1,0 +1,89 @@
+"""Serving: gunicorn as a library, one process with eight threads. Blocks until somebody ends it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from dashapp.app import create_app, manager_of, open_source
+from dashapp.errors import PortTaken
+from dashapp.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+N_THREADS: Final = 8
+SHARED_MEMORY: Final = Path("/dev/shm")
+
+
+def serve(settings: Settings) -> None:
+    """Serve the app until the process is told to end; prints the address when it answers.
+
+    Raises: PortTaken, ModelError, StoreError, before anything is started.
+    """
+    refuse_taken_port(settings.host, settings.port)
+    open_source(settings)  # what stands in the way is said here, in a sentence; the serving process opens its own
+    _Server(settings).run()
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise PortTaken when nothing can listen there: the server itself would try for five seconds and say less."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise PortTaken(host, port, error.strerror or str(error)) from error
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn with our settings and no configuration file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        ours: dict[str, Any] = {
+            "bind": f"{host}:{self._settings.port}",
+            "workers": 1,  # jobs and their places are known to one process
+            "threads": N_THREADS,
+            "worker_class": "gthread",
+            "timeout": 120,
+            "graceful_timeout": 5,
+            "loglevel": "warning",  # no access log: an address holds a prompt
+            "control_socket_disable": True,
+            "post_worker_init": self._say_where,
+        }
+        if SHARED_MEMORY.is_dir():
+            ours["worker_tmp_dir"] = str(SHARED_MEMORY)
+        for name, value in ours.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Called in the serving process, after it was forked: nothing of ours ran before."""
+        app = create_app(self._settings)
+        manager_of(app).warm_up(_compute_example)
+        server: Flask = app.server
+        return server
+
+    def _say_where(self, worker: Any) -> None:
+        host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host
+        shown = f"[{host}]" if ":" in host else host
+        if worker.age == 1:  # a later one replaces a worker that died
+            sys.stdout.write(f"http://{shown}:{self._settings.port}\n")
+            sys.stdout.flush()
+
+
+def _compute_example() -> None:
+    """In a job's process: what a first visitor sees."""
+    from dashapp.jobs.prompt import compute_example
+
+    compute_example()

@@ -1,0 +1,1 @@
+"""One module a page: a few panels at a URL."""
