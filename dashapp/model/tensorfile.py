@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
 CODES = {dtype: code for code, dtype in DTYPES.items() if code not in ("BF16", "F8_E4M3", "F8_E5M2")}
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 ROUNDED_AT_ONCE = 1 << 20  # values of one piece
-ALIGNMENT = 4096  # the header is padded with spaces to whole pages: tensors start aligned, small headers weigh the same
+PAGE_BYTES = (
+    4096  # the header is padded with spaces to whole pages: tensors start aligned, small headers weigh the same
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,23 @@ class TensorFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+        self._size = size = os.fstat(self._descriptor).st_size
+        with open(self._descriptor, "rb", closefd=False) as file:
             data_start, header = _read_header(path, file, size)
+            # Copy-on-write: torch wraps only writable arrays without a warning, and nothing ever reaches the file.
+            self._bytes = np.memmap(file, dtype=np.uint8, mode="c")
         self.metadata = _metadata_of(path, header)
         self.entries = _entries_of(path, header, size - data_start)
-        # Copy-on-write: torch wraps only writable arrays without a warning, and nothing ever reaches the file.
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="c", offset=0) if size else np.empty(0, np.uint8)
         self._data_start = data_start
+
+    def is_whole(self) -> bool:
+        """Whether the file still has all its bytes: reading a map past the end of a file kills the process (SIGBUS).
+
+        Asks the open file, not the path: a file that was removed or replaced stays readable.
+        """
+        return os.fstat(self._descriptor).st_size == self._size
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
@@ -148,7 +160,7 @@ def _header_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str])
         header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [start, stop]}
         start = stop
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % ALIGNMENT)
+    text += b" " * (-(8 + len(text)) % PAGE_BYTES)
     return len(text).to_bytes(8, "little") + text
 
 

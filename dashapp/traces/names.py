@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from dashapp.model.config import GPT2Config
+from dashapp.model.tensorfile import PAGE_BYTES
 
 TRACE_FORMAT: Final = 1  # raise it when a stored tensor changes its meaning: old traces are then computed again
 
@@ -107,7 +108,7 @@ def n_checks(shapes: Mapping[str, tuple[int, ...]]) -> int:
 
 
 def trace_bytes(config: GPT2Config, n_tokens: int) -> int:
-    """Bytes of a trace's tensors, known before anything is computed: a constant plus a fixed number per token."""
+    """Bytes of a trace's file, known before anything is computed: a constant plus a fixed number per token."""
     shapes = tensor_shapes(config, n_tokens)
     values_bytes = sum(math.prod(shape) * TENSORS[name].dtype.itemsize for name, shape in shapes.items())
-    return values_bytes + 8 * n_checks(shapes)
+    return PAGE_BYTES + values_bytes + 8 * n_checks(shapes)  # the header takes less than a page, padded to one

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -363,3 +364,23 @@ def test_without_its_weights_a_trace_says_so(
     with pytest.raises(WeightsMissing):
         _ = trace.use_weights(Weights.open(tmp_path / "tiny")).logits
     assert trace.use_weights(Weights.open(model_folder)).logits.shape == (7, 50_257)
+
+
+def test_file_cut_short_while_it_is_mapped_is_found_and_healed(tmp_path: Path) -> None:
+    """Without asking first, touching the missing pages would end the process with SIGBUS."""
+    made = made_trace()
+    made.save(tmp_path / "a")
+    opened = Trace.open(tmp_path / "a", heal=lambda: made)
+    unhealed = Trace.open(tmp_path / "a")
+    os.truncate(tmp_path / "a", 5000)
+    np.testing.assert_array_equal(opened.read("thumbnails"), made.read("thumbnails"))
+    with pytest.raises(DamagedTrace):
+        unhealed.read("thumbnails")
+
+
+def test_file_that_was_removed_stays_readable(tmp_path: Path) -> None:
+    made = made_trace()
+    made.save(tmp_path / "a")
+    opened = Trace.open(tmp_path / "a")
+    (tmp_path / "a").unlink()
+    np.testing.assert_array_equal(opened.read("mlp_pre"), made.read("mlp_pre"))
