@@ -70,6 +70,7 @@ def assert_same(found: Candidates, expected: dict[int, float]) -> None:
         SamplingSettings(temperature=0),
         SamplingSettings(temperature=0.8, top_k=40, top_p=0.95),
         SamplingSettings(temperature=2, top_p=0.99),  # thousands of tokens: more than the first look
+        SamplingSettings(temperature=1.5, top_p=0.9),  # the first look holds most of it, and not enough
         SamplingSettings(temperature=0.7, top_p=0.9),
         SamplingSettings(top_k=D_VOCAB + 1),
         SamplingSettings(top_k=D_VOCAB + 1, top_p=0.5),

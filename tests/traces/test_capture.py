@@ -251,6 +251,16 @@ def test_head_summaries_are_those_of_the_patterns(config: GPT2Config, n_tokens: 
         assert abs(trace.read("attn_logsumexp")[layer, head, query] - np.log(np.exp(scores).sum())) < FLOAT32_ATOL
 
 
+def test_heads_may_be_summarised_a_few_at_a_time(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of a long prompt are."""
+    together = traced(model, ids_of(model, TINY.n_ctx))
+    monkeypatch.setattr("dashapp.traces.capture.PATTERN_BYTES_AT_ONCE", 1)
+    apart = traced(model, ids_of(model, TINY.n_ctx))
+    for name in ("attn_logsumexp", "attn_entropy", "attn_distance", "attn_first", "attn_previous"):
+        np.testing.assert_allclose(apart.read(name), together.read(name), rtol=0, atol=FROM_STORED_ATOL, err_msg=name)
+    np.testing.assert_array_equal(apart.read("thumbnails"), together.read("thumbnails"))
+
+
 def test_summaries_stay_within_their_bounds() -> None:
     trace = traced(tiny_model(LONG), ids_of(tiny_model(LONG), LONG.n_ctx))
     positions = np.arange(LONG.n_ctx)

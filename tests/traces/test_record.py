@@ -332,6 +332,19 @@ def test_logits_are_the_models(model_folder: Path, tmp_path: Path, dtype: str, a
     np.testing.assert_allclose(trace.logits, expected, rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_logits_are_made_of_the_weights_that_the_model_computes_with(
+    model_folder: Path, tmp_path: Path, dtype: str
+) -> None:
+    """In bfloat16 those are the rounded ones: in float64, from the last residual stream and the model's parameters."""
+    model, trace, _ = opened_with_weights(model_folder, tmp_path / "one", dtype)
+    x = trace.resid_post[-1].astype(np.float64)
+    gain, bias, wte = (each.double().numpy() for each in (model.ln_f.weight, model.ln_f.bias, model.wte.weight))
+    centred = x - x.mean(axis=-1, keepdims=True)
+    normed = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5) * gain + bias
+    np.testing.assert_allclose(trace.logits, normed @ wte.T, rtol=0, atol=FLOAT32_ATOL)
+
+
 def test_stored_predictions_are_those_of_the_logits(model_folder: Path, tmp_path: Path) -> None:
     _, trace, _ = opened_with_weights(model_folder, tmp_path / "one", "float32")
     top = np.take_along_axis(trace.logits, trace.read("top_ids"), axis=-1)
