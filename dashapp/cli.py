@@ -169,10 +169,14 @@ def doctor(options: argparse.Namespace, settings: Settings) -> int:
 def show_settings(options: argparse.Namespace, settings: Settings) -> int:
     """Show every setting, its value and what it does."""
     if options.json:
-        print(json.dumps(asdict(settings), default=str, indent=2))
+        print(
+            json.dumps({name: _shown(name, value) for name, value in asdict(settings).items()}, default=str, indent=2)
+        )
         return 0
     for name in setting_names():
-        print(f"{variable(name)}={_as_text(getattr(settings, name))}\n    {setting_help(name)} Flag: {flag(name)}")
+        print(
+            f"{variable(name)}={_as_text(_shown(name, getattr(settings, name)))}\n    {setting_help(name)} Flag: {flag(name)}"
+        )
     return 0
 
 
@@ -333,6 +337,11 @@ def _run_as_json(run: Run) -> dict[str, Any]:
 
 def _identity(made: Trace | Run) -> dict[str, str]:
     return {"model": made.model_name, "fingerprint": made.fingerprint, "dtype": made.dtype}
+
+
+def _shown(name: str, value: object) -> object:
+    """A setting's value; a secret is not for screens and logs."""
+    return "(set, not shown)" if name == "secret_key" and value is not None else value
 
 
 def _as_text(value: object) -> str:

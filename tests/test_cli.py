@@ -144,6 +144,17 @@ def test_printed_settings_can_be_read_back(capsys: pytest.CaptureFixture[str], m
     assert read_back == Settings.read(cache_size="2GB")
 
 
+@pytest.mark.parametrize("arguments", [["settings"], ["settings", "--json"]])
+def test_settings_do_not_show_the_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("DASHAPP_SECRET_KEY", "correct horse battery staple")
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "correct horse" not in shown
+    assert "(set, not shown)" in shown
+
+
 def test_doctor_finds_all_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     assert "BAD" not in capsys.readouterr().out
