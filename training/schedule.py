@@ -28,8 +28,8 @@ class Phase:
 # Short windows for most of the time; then a few of the full length, which join positions that short ones do not.
 PHASES = (
     Phase("short", 0.35, 12, 128, 2e-3, lesson_share=0.2, repeats_share=0.22, attention_factor=0.25),
-    Phase("middle", 0.94, 8, 192, 2e-3, lesson_share=0.25, repeats_share=0.12, attention_factor=0.5),
-    Phase("long", 1.0, 2, 1024, 1e-3, lesson_share=0.15, repeats_share=0.25, attention_factor=0.5),
+    Phase("middle", 0.94, 8, 192, 2e-3, lesson_share=0.3, repeats_share=0.1, attention_factor=1.0),
+    Phase("long", 1.0, 2, 1024, 1e-3, lesson_share=0.2, repeats_share=0.2, attention_factor=1.0),
 )
 WARM_UP_STEPS = 100
 FLOOR = 0.05  # of the peak, at the end
