@@ -174,9 +174,8 @@ def show_settings(options: argparse.Namespace, settings: Settings) -> int:
         )
         return 0
     for name in setting_names():
-        print(
-            f"{variable(name)}={_as_text(_shown(name, getattr(settings, name)))}\n    {setting_help(name)} Flag: {flag(name)}"
-        )
+        print(f"{variable(name)}={_as_text(_shown(name, getattr(settings, name)))}")
+        print(f"    {setting_help(name)} Flag: {flag(name)}")
     return 0
 
 

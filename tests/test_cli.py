@@ -102,7 +102,7 @@ def test_prompt_is_read_from_standard_input(
         (["trace", "a b c d e f g h i j k l m n"], "at most 13 tokens. The prompt has 15. Shorten it by 2."),
         (["generate", "x", "--temperature", "-1"], "temperature is -1.0"),
         (["generate", "x", "--top-p", "0"], "top_p is 0.0"),
-        (["trace", "x", "--dtype", "int8"], "DASHAPP_DTYPE is one of float32, bfloat16"),
+        (["trace", "x", "--dtype", "int8"], "--dtype is one of float32, bfloat16"),
         (["trace", "x", "--out", "/no/such/folder/x"], "/no/such/folder"),
     ],
 )
