@@ -11,6 +11,7 @@ from typing import Final, Literal
 import plotly.graph_objects as go
 
 ThemeName = Literal["light", "dark"]
+ColourScale = list[tuple[float, str]]  # as Plotly takes it: place from 0 to 1 → colour
 
 SANS: Final = "Inter, system-ui, sans-serif"
 MONO: Final = "'JetBrains Mono', ui-monospace, monospace"
@@ -68,6 +69,13 @@ THEMES: Final[dict[ThemeName, Theme]] = {
 }
 
 
+# Amounts from none to most, in even steps of lightness.
+AMOUNTS: Final[dict[ThemeName, tuple[str, ...]]] = {
+    "light": ("#ffffff", "#c0cfe6", "#809dca", "#4a6fa5", "#1f4480"),
+    "dark": ("#14171b", "#2e405c", "#5673a0", "#8fadd6", "#dbe8fa"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What a figure must know of the page around it. is_narrow: a telephone's width, where fewer labels fit."""
@@ -79,6 +87,17 @@ class Frame:
     def colours(self) -> Theme:
         return THEMES[self.theme]
 
+    @property
+    def amount_scale(self) -> ColourScale:
+        """For what has no sign: the paper's colour at 0, then ever further from it."""
+        return [(i / 4, colour) for i, colour in enumerate(AMOUNTS[self.theme])]
+
+    @property
+    def signed_scale(self) -> ColourScale:
+        """For what has a sign, and for differences: slot b's colour, the paper at 0, slot a's. Centre it on 0."""
+        colours = self.colours
+        return [(0.0, colours.slot_b), (0.5, colours.paper), (1.0, colours.slot_a)]
+
 
 def css_variables() -> str:
     """The table as a stylesheet: `--paper`, `--ink`, … for each theme."""
@@ -89,7 +108,7 @@ def css_variables() -> str:
     return "".join(blocks)
 
 
-def framed(*traces: go.Bar, frame: Frame, height: int, summary: str) -> go.Figure:
+def framed(*traces: go.Bar | go.Heatmap | go.Scatter, frame: Frame, height: int, summary: str) -> go.Figure:
     """A figure in the house's frame: no ground of its own, the same margins, the app's type.
 
     summary: what the figure shows in one sentence, kept in its metadata for screen readers.
