@@ -37,11 +37,8 @@ def _runs() -> None:
         Input(ids.ANSWER, "data"),
         prevent_initial_call=True,
     )
-    clientside_callback(
-        ClientsideFunction("shell", "finished"),
-        Output(ids.FINISHED, "data"),
-        Input(ids.JOB_RESULT, "data"),
-        prevent_initial_call=True,
+    clientside_callback(  # without an Output, see `ids.FINISHED`
+        ClientsideFunction("shell", "finished"), Input(ids.JOB_RESULT, "data"), prevent_initial_call=True
     )
     clientside_callback(
         ClientsideFunction("shell", "state"),

@@ -24,12 +24,12 @@ RECEPTION: Final = "dashapp.reception"  # where an app keeps them, among Flask's
 MANAGER: Final = "dashapp.jobs"
 
 NUMBERS: Final = (
-    # id, label, step, smallest, largest, what it means
-    (ids.MAX_NEW_TOKENS, "New tokens", 1, 0, 1024, "0 only looks at the prompt"),
-    (ids.TEMPERATURE, "Temperature", 0.1, 0, None, "0 always takes the likeliest token"),
-    (ids.TOP_K, "Top-k", 1, 0, None, "0 keeps every token"),
-    (ids.TOP_P, "Top-p", 0.05, 0, 1, "1 keeps every token"),
-    (ids.SEED, "Seed", 1, 0, None, "the same seed draws the same text"),
+    # id, label, what it means; what a person may not ask is refused by the server, in a sentence
+    (ids.MAX_NEW_TOKENS, "New tokens", "0 only looks at the prompt"),
+    (ids.TEMPERATURE, "Temperature", "0 always takes the likeliest token"),
+    (ids.TOP_K, "Top-k", "0 keeps every token"),
+    (ids.TOP_P, "Top-p", "1 keeps every token"),
+    (ids.SEED, "Seed", "the same seed draws the same text"),
 )
 EXAMPLE_VALUES: Final = {
     ids.MAX_NEW_TOKENS: EXAMPLE.sampling.max_new_tokens,
@@ -47,7 +47,7 @@ def layout() -> html.Div:
             html.A("Skip to the figures", href="#page", className="skip"),
             dcc.Location(id=ids.LOCATION, refresh=False),
             _header(),
-            html.Section([_prompt_form(), _status(), _failure()], className="prompt-bar", **aria(label="Prompt")),
+            html.Section([_prompt_form(), _status(), _failure()], className="prompt-bar", **aria(label="What to ask")),
             html.Section([_strip(), _selection_bar()], className="strip-bar", **aria(label="Tokens")),
             html.Main(page_container, id="page"),
             *_stores(),
@@ -141,17 +141,11 @@ def _prompt_form() -> html.Div:
     )
 
 
-def _number(row: tuple[str, str, float, float, float | None, str]) -> html.Div:
-    name, label, step, smallest, largest, meaning = row
-    limits = {} if largest is None else {"max": largest}
-    return html.Div(
-        [
-            dbc.Label(label, html_for=name),
-            dbc.Input(id=name, type="number", step=step, min=smallest, value=EXAMPLE_VALUES[name], **limits),
-            html.Small(meaning),
-        ],
-        className="field",
-    )
+def _number(row: tuple[str, str, str]) -> html.Div:
+    name, label, meaning = row
+    # Limits or steps in the browser would turn every other number into none.
+    field = dbc.Input(id=name, type="number", step="any", value=EXAMPLE_VALUES[name])
+    return html.Div([dbc.Label(label, html_for=name), field, html.Small(meaning)], className="field")
 
 
 def _bos() -> html.Div:

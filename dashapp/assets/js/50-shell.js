@@ -63,7 +63,7 @@
   }
 
   function finished(result) {
-    return result || same();
+    if (result) ours().set_props("finished", { data: result });
   }
 
   function state(request, answer, progress, done, running, stop, pulse, before) {
@@ -80,6 +80,9 @@
     const { runs, tokens } = ours();
     const isBusy = runs.isBusy(run);
     const failure = run && run.phase === "failed" ? `${run.rule} ${run.instance} ${run.remedy}` : "";
+    const root = document.getElementById("shell");
+    root.dataset.phase = run ? run.phase : "nothing";
+    root.dataset.run = run && run.id ? run.id : "";
     if (run) tokens.render(strip(), run.tokens, run.nPrompt);
     document.getElementById("go").classList.toggle("stops", isBusy);
     const share = run && run.phase === "running" ? run.share : 0;

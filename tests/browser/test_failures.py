@@ -1,0 +1,109 @@
+"""What a person sees when something is refused, breaks, or is hostile: a sentence, and a way on."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Served
+from tests.browser.steps import begin, fill, generate, open_example, tokens, wait_for, wait_for_figures
+
+
+@pytest.mark.parametrize(
+    ("prompt", "settings", "sentence"),
+    [
+        ("Hi", {"Temperature": -1}, "temperature is -1"),
+        ("Hi", {"Top-p": 2}, "top_p is 2"),
+        ("Hi", {"Seed": ""}, "seed is None"),
+        ("word " * 1100, {}, "at most 1,024 tokens"),
+        ("x" * 1_000_000, {}, "This one has 1,000,000"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_a_sentence(
+    page: Page, served: Served, prompt: str, settings: dict[str, float], sentence: str
+) -> None:
+    open_example(page, served.base)
+    begin(page, prompt, **settings)
+    wait_for(page, "failed")
+    expect(page.get_by_role("alert").first).to_contain_text(sentence)
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "<script>window.hacked = 1</script><img src=x onerror='window.hacked=1'>",
+        "a <b>bold</b> &amp; claim, $x^2$ \\(y\\)",
+        "مرحبا بالعالم \u202eevil\u202c",
+        "a\u0000b\u200bc\x1b",
+        "日本語 🙂👩‍👩‍👧",
+        " ",
+        "",
+    ],
+)
+def test_any_text_is_shown_as_text(page: Page, served: Served, prompt: str) -> None:
+    open_example(page, served.base)
+    generate(page, prompt, New_tokens=3)
+    wait_for_figures(page)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#token-strip b, #token-strip img, #token-strip script").count() == 0
+    assert page.locator("#token-strip .drawn").count() == 3
+
+
+def test_a_killed_job_is_said_and_can_be_retried(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    begin(page, "Kill me", New_tokens=1000, Seed=11)
+    page.locator("#token-strip .drawn").nth(5).wait_for()
+    (job,) = served.jobs()
+    job.kill()
+    wait_for(page, "failed")
+    expect(page.locator("#failure-text")).to_contain_text("ended without a word")
+    page.get_by_role("button", name="Retry").click()
+    wait_for(page, "done")
+    assert tokens(page).count() == 1003
+
+
+def test_no_process_remains_after_its_job(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    generate(page, "Leave nothing", New_tokens=4)
+    for _ in range(50):
+        if not served.jobs():
+            break
+        page.wait_for_timeout(100)
+    assert served.jobs() == []
+
+
+def test_more_people_than_places_wait_in_a_queue(page: Page, served: Served) -> None:
+    """The server has two places: the third request waits and is served when a place is free."""
+    pages = [page, page.context.new_page(), page.context.new_page()]
+    for i, each in enumerate(pages):
+        open_example(each, served.base)
+        begin(each, f"Person number {i}", New_tokens=1000)
+        wait_for(each, "running" if i < 2 else "queued")
+    expect(pages[2].locator("#status")).to_contain_text("number 1 in the queue")
+    for each in pages[:2]:
+        each.get_by_role("button", name="Stop").click()
+    wait_for(pages[2], "running")
+    pages[2].get_by_role("button", name="Stop").click()
+    wait_for(pages[2], "done")
+
+
+def test_a_waiting_request_can_be_withdrawn(page: Page, served: Served) -> None:
+    pages = [page, page.context.new_page(), page.context.new_page()]
+    for i, each in enumerate(pages):
+        open_example(each, served.base)
+        begin(each, f"Somebody {i}", New_tokens=1000)
+        wait_for(each, "running" if i < 2 else "queued")
+    pages[2].get_by_role("button", name="Stop").click()
+    wait_for(pages[2], "failed")
+    expect(pages[2].locator("#failure-text")).to_contain_text("had not begun")
+    for each in pages[:2]:
+        each.get_by_role("button", name="Stop").click()
+        wait_for(each, "done")
+
+
+def test_an_old_link_with_nonsense_in_it_opens(page: Page, served: Served) -> None:
+    page.goto(f"{served.base}/?prompt=Hi&new=2&t=warm&k=&p=0.9&seed=1e999&bos=maybe&pos=-3&x=%00")
+    wait_for(page, "done")
+    assert tokens(page).count() == 4
+    fill(page, "Still works")

@@ -1,0 +1,189 @@
+"""A person's path through the app: type, generate, watch, select, change page, go back, share the link."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Complaints, Served
+from tests.browser.steps import (
+    axis_title,
+    begin,
+    changes,
+    expect_status,
+    figure_values,
+    fill,
+    generate,
+    open_example,
+    selected,
+    tokens,
+    wait_for,
+    wait_for_figures,
+)
+
+
+def test_first_visit_finds_the_example_drawn_and_says_what_to_click(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    assert tokens(page).count() == 50  # <|endoftext|>, 9 of the prompt, 40 drawn
+    expect(page.locator("#selection-text")).to_contain_text("Click a token")
+    assert len(figure_values(page, "What comes next")) == 21  # twenty tokens and all others
+
+
+def test_text_appears_while_it_is_generated_and_is_drawn_at_the_end(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    begin(page, "A dog", New_tokens=900)
+    wait_for(page, "running")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    seen = {tokens(page).count() for _ in range(40) if page.wait_for_timeout(50) is None}
+    assert len([n for n in seen if 3 < n < 903]) >= 3, seen
+    wait_for(page, "done")
+    expect(page.get_by_role("button", name="Generate")).to_be_visible()
+    assert tokens(page).count() == 903
+    expect_status(page, "3 tokens of prompt, 900 generated")
+
+
+def test_the_strip_holds_exactly_the_prompt(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    prompt = "Two  spaces,\ta tab\nand a line 🙂!"
+    generate(page, prompt, New_tokens=0)
+    texts = tokens(page).evaluate_all("spans => spans.map(span => span.textContent)")
+    assert "".join(texts[1:]).startswith("Two  spaces,\ta tab\nand a line ")
+    assert page.locator("#token-strip .drawn").count() == 0
+
+
+def test_clicking_a_token_shows_what_was_expected_after_it(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    title, values = axis_title(page), figure_values(page, "What comes next")
+    tokens(page).nth(2).click()
+    assert changes(page, lambda: axis_title(page), title) == "probability of coming after ‘·upon’"
+    assert figure_values(page, "What comes next") != values
+    expect(page.locator("#selection-text")).to_have_text("Selected: token 2 ‘·upon’, of the prompt.")
+    assert parse_qs(urlsplit(page.url).query)["pos"] == ["2"]
+
+
+def test_the_selected_token_is_outlined_in_the_surprisal_figure(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    tokens(page).nth(4).click()
+    graph = page.get_by_role("region", name="Surprisal").locator(".js-plotly-plot")
+    assert graph.evaluate("graph => graph.layout.shapes.map(shape => shape.x0)") == [3.5]
+
+
+def test_a_click_on_a_bar_of_the_surprisal_figure_selects_its_token(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    region = page.get_by_role("region", name="Surprisal")
+    region.scroll_into_view_if_needed()
+    region.locator(".barlayer .point").nth(5).hover(force=True)
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 5 ")
+
+
+def test_the_strip_can_be_walked_by_keyboard(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    tokens(page).nth(3).focus()
+    for key, pos in (("ArrowRight", 4), ("ArrowRight", 5), ("ArrowLeft", 4), ("End", 49), ("Home", 0)):
+        page.keyboard.press(key)
+        expect(page.locator("#token-strip [aria-selected='true']")).to_have_attribute("data-pos", str(pos))
+    page.keyboard.press("Escape")
+    expect(page.locator("#selection-text")).to_contain_text("Click a token")
+    assert "pos=" not in page.url
+    assert page.locator("#token-strip [tabindex='0']").count() == 1
+
+
+def test_changing_page_keeps_the_run_and_back_restores_the_selection(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    tokens(page).nth(6).click()
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 6")
+    page.get_by_role("link", name="Model").click()
+    expect(page.get_by_role("heading", name="Model")).to_be_visible()
+    assert tokens(page).count() == 50
+    tokens(page).nth(1).click()
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 1")
+    page.go_back()
+    wait_for_figures(page)
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 6")
+    assert axis_title(page).endswith("‘·there’")
+
+
+def test_the_link_restores_prompt_settings_and_selection_in_a_fresh_browser(
+    page: Page, served: Served, chromium: Browser, complaints: Complaints
+) -> None:
+    open_example(page, served.base)
+    generate(page, "The cat & the hat", New_tokens=5, Seed=7)
+    tokens(page).nth(2).click()
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 2")
+    link, texts = page.url, tokens(page).all_text_contents()
+    fresh = chromium.new_context()
+    try:
+        other = fresh.new_page()
+        complaints.watch(other)
+        other.goto(link)
+        wait_for(other, "done")
+        wait_for_figures(other)
+        assert other.get_by_role("textbox", name="Prompt").input_value() == "The cat & the hat"
+        assert tokens(other).all_text_contents() == texts
+        assert selected(other) == 2
+        assert axis_title(other).endswith("‘·cat’")
+    finally:
+        fresh.close()
+
+
+def test_a_run_goes_on_while_another_page_is_open(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    begin(page, "A long story", New_tokens=500)
+    page.get_by_role("link", name="Model").click()
+    expect(page.get_by_role("heading", name="Model")).to_be_visible()
+    wait_for(page, "done")
+    assert tokens(page).count() == 504
+    page.get_by_role("link", name="Generation").click()
+    wait_for_figures(page)
+
+
+def test_stop_keeps_what_was_drawn(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    begin(page, "Stop me", New_tokens=1000)
+    page.locator("#token-strip .drawn").nth(20).wait_for()
+    page.get_by_role("button", name="Stop").click()
+    wait_for(page, "done")
+    assert 20 < page.locator("#token-strip .drawn").count() < 1000
+    expect_status(page, "You stopped it.")
+    wait_for_figures(page)
+
+
+def test_a_text_that_is_not_the_runs_is_marked(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    expect(page.locator("#prompt-differs")).to_be_hidden()
+    fill(page, "Something else")
+    expect(page.locator("#prompt-differs")).to_be_visible()
+
+
+def test_control_and_enter_generate(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    fill(page, "By keyboard", New_tokens=2)
+    page.get_by_role("textbox", name="Prompt").press("Control+Enter")
+    expect_status(page, "3 tokens of prompt, 2 generated")
+
+
+def test_dark_and_light_are_kept(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != ground
+
+
+def test_the_model_page_tells_the_loaded_weights(page: Page, served: Served) -> None:
+    page.goto(f"{served.base}/model")
+    expect(page.get_by_role("row", name=re.compile("^n_layer 3"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^d_vocab 50,257"))).to_be_visible()
+    wait_for(page, "done")
+
+
+def test_an_unknown_address_shows_the_way_back(page: Page, served: Served) -> None:
+    page.goto(f"{served.base}/nowhere?x=1")
+    expect(page.get_by_role("heading", name="No such page")).to_be_visible()
+    wait_for(page, "done")
