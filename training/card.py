@@ -6,6 +6,7 @@ Writes between two marks of the card and nowhere else, so that no number there i
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -116,7 +117,8 @@ def _samples(samples: Mapping[str, Any]) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    return " / ".join(line.strip() for line in text.split("\n") if line.strip()) if "\n" in text else text
+    """The text with line breaks shown as " / ", its first space kept."""
+    return re.sub(r"\s*\n\s*", " / ", text).rstrip(" /")
 
 
 def main() -> int:

@@ -1,15 +1,22 @@
-"""The evaluation's sums."""
+"""The evaluation's sums, and that the card says what the evaluation found."""
 
 from __future__ import annotations
+
+import hashlib
+import json
 
 import numpy as np
 import pytest
 import torch
 
+from dashapp.model.checkpoint import load_model
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.tokenizer import decode
+from dashapp.model.weights import Weights
+from training.card import with_measured_section
 from training.curriculum import Lesson, two_names
-from training.evaluate import best_head, book_loss, distinct_lessons, lesson_score, prompt_ids
+from training.evaluate import DEMO_FOLDER, best_head, book_loss, distinct_lessons, lesson_score, prompt_ids
+from training.probes import head_scores
 
 
 def test_an_answer_scores_by_its_logit_against_the_distractor_and_against_all(text_model: GPT2) -> None:
@@ -53,3 +60,25 @@ def test_the_best_head_is_named_by_layer_then_head() -> None:
     scores = np.zeros((3, 4))
     scores[2, 1] = 0.5
     assert best_head(scores) == {"layer": 2, "head": 1, "score": 0.5}
+
+
+def test_the_card_says_what_the_evaluation_found() -> None:
+    card = (DEMO_FOLDER / "README.md").read_text()
+    measured = json.loads((DEMO_FOLDER / "measured.json").read_text())
+    assert with_measured_section(card, measured) == card, "run: python -m training.card"
+
+
+def test_what_was_measured_are_the_bundled_weights() -> None:
+    weights = (DEMO_FOLDER / "model.safetensors").read_bytes()
+    measured = json.loads((DEMO_FOLDER / "measured.json").read_text())
+    assert measured["weights"]["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert len(weights) == measured["weights"]["size_bytes"] <= 40_000_000
+
+
+def test_the_heads_that_are_named_still_score_what_is_written() -> None:
+    measured = json.loads((DEMO_FOLDER / "measured.json").read_text())["heads"]
+    probe = head_scores(load_model(Weights.open(DEMO_FOLDER), device="cpu"), block=100, n_row=1, seed=0)
+    for kind, scores in (("previous_token", probe.previous_token), ("induction", probe.induction)):
+        best = measured["best"][kind]
+        # One row of the four measured: rows differ by some hundredths.
+        assert abs(scores[best["layer"], best["head"]] - best["score"]) < 0.1
