@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from dashapp.cli import _parser
+from dashapp.cli import _parser, main
 from dashapp.model.sites import SITES
 from dashapp.settings import flag, setting_names, variable
 from dashapp.traces.names import TENSORS
@@ -51,3 +52,34 @@ def test_every_command_is_in_the_readme() -> None:
     commands = next(action.choices for action in _parser()._actions if action.choices)
     assert commands is not None
     assert [name for name in commands if f"dashapp {name}" not in README] == []
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DASHAPP_CACHE_DIR", str(tmp_path))
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert {"model", "trace", "run"} <= names.keys()
+
+
+def test_commands_of_the_readme_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but `serve`, which does not end: the browser tests start it."""
+    monkeypatch.setenv("DASHAPP_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("dashapp ")]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    ran = [main(command) for command in commands if command[0] != "serve"]
+    assert ran == [0] * (len(commands) - 1)
+    assert (tmp_path / "cat.trace").is_file()
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = set(re.findall(r"`?make ([a-z-]+)", README))
+    assert {"run", "test"} <= named <= {*targets}
