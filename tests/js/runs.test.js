@@ -1,0 +1,105 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const runs = require("../../dashapp/assets/js/30-runs.js");
+
+const request = { id: "r1", prompt: "Hi" };
+const admitted = { id: "r1", kind: "admitted" };
+const told = { trace: "k", tokens: ["Hi", " there"], n_prompt: 1, stop: "length", seconds: 0.5 };
+const state = (seen, before = null) => runs.state({ request, ...seen }, before);
+
+test("without a request there is nothing", () => {
+  assert.equal(runs.state({ request: null }, null).phase, "nothing");
+});
+
+test("a request is asked about until its own answer comes", () => {
+  assert.equal(state({}).phase, "asking");
+  assert.equal(state({ answer: { id: "another", kind: "known", ...told } }).phase, "asking");
+});
+
+test("a known run is done at once", () => {
+  const run = state({ answer: { id: "r1", kind: "known", ...told } });
+  assert.equal(run.phase, "done");
+  assert.deepEqual([run.trace, run.tokens, run.nPrompt], ["k", ["Hi", " there"], 1]);
+});
+
+test("a refusal carries its three sentences", () => {
+  const run = state({ answer: { id: "r1", kind: "refused", rule: "A.", instance: "B.", remedy: "C." } });
+  assert.deepEqual([run.phase, run.rule, run.instance, run.remedy], ["failed", "A.", "B.", "C."]);
+});
+
+test("progress of another request is not shown", () => {
+  const run = state({ answer: admitted, progress: { id: "old", tokens: ["x"], n_prompt: 1 }, running: true });
+  assert.deepEqual([run.phase, run.tokens], ["running", []]);
+});
+
+test("tokens appear as they are told and stay when progress is silent", () => {
+  const first = state({ answer: admitted, running: true, progress: { id: "r1", tokens: ["Hi", "!"], n_prompt: 1, doing: "generating" } });
+  assert.deepEqual(first.tokens, ["Hi", "!"]);
+  assert.deepEqual(state({ answer: admitted, running: true, progress: { id: "r1", beat: 2 } }, first).tokens, ["Hi", "!"]);
+});
+
+test("the result ends the run, done or failed", () => {
+  const done = state({ answer: admitted, finished: { id: "r1", status: "done", ...told } });
+  assert.equal(done.phase, "done");
+  const failed = state({ answer: admitted, finished: { id: "r1", status: "failed", rule: "A.", instance: "B.", remedy: "C." } });
+  assert.deepEqual([failed.phase, failed.remedy], ["failed", "C."]);
+});
+
+test("a job that ended without a result is lost after a moment of grace, and keeps its tokens", () => {
+  const running = state({
+    answer: admitted,
+    running: true,
+    pulse: 5,
+    progress: { id: "r1", beat: 1, tokens: ["Hi", "!"], n_prompt: 1, doing: "generating" },
+  });
+  const ended = { answer: admitted, running: false, progress: { id: "r1", beat: 1, tokens: ["Hi", "!"], n_prompt: 1, doing: "generating" } };
+  const waiting = state({ ...ended, pulse: 5 }, running);
+  assert.equal(waiting.phase, "running");
+  const lost = state({ ...ended, pulse: 5 + runs.GRACE }, waiting);
+  assert.deepEqual([lost.phase, lost.tokens], ["failed", ["Hi", "!"]]);
+  assert.match(lost.remedy, /Retry/);
+});
+
+test("a job that gives no sign of life is given up, one that beats is not", () => {
+  let run = state({ answer: admitted, running: true, pulse: 1, progress: { id: "r1", beat: 1 } });
+  for (let pulse = 2; pulse < 40; pulse += 1) {
+    run = state({ answer: admitted, running: true, pulse, progress: { id: "r1", beat: pulse } }, run);
+  }
+  assert.equal(run.phase, "running");
+  run = state({ answer: admitted, running: true, pulse: 39 + runs.PATIENCE, progress: { id: "r1", beat: 39 } }, run);
+  assert.equal(run.phase, "failed");
+});
+
+test("a result that comes after a run was given up still ends it well", () => {
+  const lost = { id: "r1", phase: "failed", tokens: [], nPrompt: 0, since: 0 };
+  assert.equal(state({ answer: admitted, finished: { id: "r1", status: "done", ...told } }, lost).phase, "done");
+});
+
+test("who waits in the queue sees the place and may leave it", () => {
+  const waiting = { id: "r1", kind: "waiting", place: 3 };
+  const run = state({ answer: waiting });
+  assert.deepEqual([run.phase, run.place], ["queued", 3]);
+  assert.match(runs.sentence(run), /number 3/);
+  assert.equal(state({ answer: waiting, stop: "r1" }, run).phase, "failed");
+  assert.equal(state({ answer: waiting, stop: "another" }, run).phase, "queued");
+});
+
+test("waiting long in the queue is no failure", () => {
+  const first = state({ answer: { id: "r1", kind: "waiting", place: 3 }, pulse: 1 });
+  assert.equal(state({ answer: { id: "r1", kind: "waiting", place: 3 }, pulse: 500 }, first).phase, "queued");
+});
+
+test("the prediction shown is that of the selected token, or of the end of the prompt", () => {
+  const run = { tokens: ["a", "b", "c", "d"], nPrompt: 2 };
+  assert.equal(runs.position(run, { pos: 3 }), 3);
+  assert.equal(runs.position(run, { pos: null }), 1);
+  assert.equal(runs.position(run, { pos: 99 }), 3);
+  assert.equal(runs.position({ tokens: [], nPrompt: 0 }, { pos: 0 }), null);
+});
+
+test("sentences count tokens as people do", () => {
+  const done = { phase: "done", tokens: ["a", "b"], nPrompt: 1, stop: "person", seconds: 1.234 };
+  assert.equal(runs.sentence(done), "1 token of prompt, 1 generated in 1.2 s. You stopped it.");
+});

@@ -1,0 +1,26 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const shell = require("../../dashapp/assets/js/50-shell.js");
+
+const values = ["Hi", 40, 0.8, 0, 0.95, 0, true];
+
+test("ids are 32 hexadecimal digits and differ", () => {
+  const ids = Array.from({ length: 100 }, shell.newId);
+  assert.ok(ids.every((id) => /^[0-9a-f]{32}$/.test(id)));
+  assert.equal(new Set(ids).size, 100);
+});
+
+test("two requests are the same when all but their ids agree", () => {
+  const one = { ...shell.formRequest(values), id: "1" };
+  assert.ok(shell.isSameRequest(one, { ...one, id: "2" }));
+  assert.ok(!shell.isSameRequest(one, { ...one, seed: 1 }));
+  assert.ok(!shell.isSameRequest(one, null));
+});
+
+test("the settings are one line, without those that cut nothing", () => {
+  assert.equal(shell.summary(shell.formRequest(values)), "40 new · T 0.8 · top-p 0.95 · seed 0");
+  const other = shell.formRequest(["Hi", 0, 1, 50, 1, null, false]);
+  assert.equal(shell.summary(other), "0 new · T 1 · top-k 50 · seed – · no <|endoftext|>");
+});

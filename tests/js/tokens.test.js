@@ -1,0 +1,52 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const tokens = require("../../dashapp/assets/js/10-tokens.js");
+
+const joined = (text) => tokens.pieces(text).map((piece) => piece.text).join("");
+
+test("pieces of a token join to the token", () => {
+  for (const text of [" cat", "\n\n\t x", "<F0 9F>", "🙂", "a\u200bb", "<b>&", "", "<|endoftext|>"]) {
+    assert.equal(joined(text), text);
+  }
+});
+
+test("every space, newline and tab is a piece of its own, so that each can be seen", () => {
+  assert.deepEqual(
+    tokens.pieces(" \n\tcat").map((piece) => piece.kind),
+    ["space", "newline", "tab", "text"]
+  );
+});
+
+test("characters that hide or turn text are told apart", () => {
+  for (const text of ["\u202e", "\u200b", "\u0000", "\u001b", "\ufeff"]) {
+    assert.deepEqual(tokens.pieces(text), [{ kind: "invisible", text }]);
+  }
+});
+
+test("a token is read out with its whitespace in words and its origin", () => {
+  assert.equal(tokens.spoken(" cat", 5, false), "token 5: space cat");
+  assert.equal(tokens.spoken("\n", 6, true), "token 6: new line, generated");
+  assert.equal(tokens.spoken("\u202e", 0, false), "token 0: U+202E");
+});
+
+test("a quoted token shows its space", () => {
+  assert.equal(tokens.quoted(" cat"), "‘·cat’");
+});
+
+test("arrows, Home and End lead to tokens and stop at the ends", () => {
+  assert.equal(tokens.moved("ArrowRight", 3, 5), 4);
+  assert.equal(tokens.moved("ArrowRight", 4, 5), 4);
+  assert.equal(tokens.moved("ArrowLeft", 0, 5), 0);
+  assert.equal(tokens.moved("Home", 3, 5), 0);
+  assert.equal(tokens.moved("End", 3, 5), 4);
+  assert.equal(tokens.moved("x", 3, 5), null);
+  assert.equal(tokens.moved("End", 0, 0), null);
+});
+
+test("growing text leaves the tokens that stand alone", () => {
+  assert.equal(tokens.commonStart(["a", "b"], ["a", "b", "c"]), 2);
+  assert.equal(tokens.commonStart(["a", "x"], ["a", "b"]), 1);
+  assert.equal(tokens.commonStart(["a", "b", "c"], ["a"]), 1);
+});
