@@ -76,8 +76,9 @@ class JobManager(DiskcacheManager):
     def __init__(
         self, folder: Path, *, n_jobs: int, timeout_s: int, preload: Sequence[str], environ: Mapping[str, str]
     ) -> None:
-        super().__init__(open_job_cache(folder))  # type: ignore[no-untyped-call]  # as in all of Dash's managers
+        # First, for Dash makes the job functions of callbacks that are registered already while it is initialised.
         self.folder, self.timeout_s, self.environ = folder, timeout_s, dict(environ)
+        super().__init__(open_job_cache(folder))  # type: ignore[no-untyped-call]  # as in all of Dash's managers
         self.admission = Admission(n_jobs)
         self.is_warm = threading.Event()
         self._context = multiprocess.get_context("forkserver")
