@@ -73,6 +73,7 @@ def _drawing() -> None:
         Output(ids.STATUS, "children"),
         Output(ids.FAILURE, "hidden"),
         Output(ids.FAILURE_TEXT, "children"),
+        Output(ids.RETRY, "hidden"),
         Output(ids.PULSE, "disabled"),
         Input(ids.RUN, "data"),
         prevent_initial_call=True,

@@ -101,8 +101,6 @@ def _header() -> html.Header:
     weights = Source.here().weights
     size = f"{weights.config.n_params / 1e6:.3g} M parameters"
     chip = [html.Span(weights.name, className="model-name"), html.Span(f" {size}", className="model-size")]
-    if weights.name == "demo":
-        chip.append(html.Span("demo", className="badge-demo"))
     pages = [page for page in page_registry.values() if page["path_template"] is None and page["path"] != "/404"]
     links = [
         dcc.Link(page["name"], href=page["path"], id=ids.nav_link(page["path"]), className="nav-link")

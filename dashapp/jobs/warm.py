@@ -13,6 +13,7 @@ import torch
 from dashapp.model.checkpoint import choose_device, load_model
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.registry import locate, name_of
+from dashapp.model.tokenizer import encode
 from dashapp.model.weights import FingerprintCache, Weights
 from dashapp.settings import Settings
 from dashapp.store.disk import TraceStore, default_size_limit
@@ -25,6 +26,8 @@ weights = Weights.open(
     name=name_of(settings.model, models_dir=settings.models_dir),
     fingerprints=FingerprintCache(settings.cache_dir / "fingerprints.json"),
 )
+weights.fingerprint  # noqa: B018  it hashes the weights, and
+encode("")  # this builds the tokenizer's tables: each takes a tenth of a second that no job should pay
 _on_cpu = load_model(weights, dtype=settings.dtype, device="cpu")
 
 

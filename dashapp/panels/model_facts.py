@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import dash_bootstrap_components as dbc
 from dash import html
 
@@ -12,12 +14,18 @@ from dashapp.panels.source import Source
 
 Row = tuple[str, str, str]  # what, value, what it means
 
+DEMO: Final = (
+    "This is the small model that comes with the app, so that everything works without a network. Its text is simple. "
+    "To look inside GPT-2 itself, start the app with: make run MODEL=gpt2"
+)
+
 
 def layout(source: Source) -> html.Div:
     """Three tables: which weights, their sizes, where the parameters are."""
     weights = source.weights
     return html.Div(
         [
+            *([html.P(DEMO, className="note")] if weights.name == "demo" else []),
             _table("Which weights", identity_rows(source)),
             _table("Sizes", size_rows(weights.config)),
             _table("Where the parameters are", parameter_rows(weights)),
@@ -30,14 +38,14 @@ def identity_rows(source: Source) -> list[Row]:
     """Who the loaded model is."""
     weights = source.weights
     n_bytes = sum(weights[name].nbytes for name in weights)
-    device = "the first of cuda, mps, cpu that this machine has" if source.device == "auto" else source.device
+    where = "the first of cuda, mps, cpu that there is" if source.device == "auto" else "where jobs run"
     return [
         ("Name", weights.name, "as in DASHAPP_MODEL"),
-        ("Fingerprint", weights.fingerprint[:16], "the first 16 of 64 digits of a hash of all weights: links carry it"),
+        ("Fingerprint", weights.fingerprint[:16], "the first 16 of 64 digits of a hash of all weights"),
         ("Parameters", f"{weights.config.n_params:,}", "the unembedding is the token embedding, counted once"),
         ("Stored as", f"{weights.stored_dtype}, {in_megabytes(n_bytes)}", "on disk, mapped into memory"),
         ("Computes in", source.dtype, "numbers of the forward pass"),
-        ("Computes on", device, "where jobs run"),
+        ("Computes on", source.device, where),
     ]
 
 

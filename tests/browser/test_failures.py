@@ -27,6 +27,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(
     wait_for(page, "failed")
     expect(page.get_by_role("alert").first).to_contain_text(sentence)
     expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+    expect(page.get_by_role("button", name="Retry")).to_be_hidden()
 
 
 @pytest.mark.parametrize(

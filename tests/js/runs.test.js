@@ -27,6 +27,7 @@ test("a known run is done at once", () => {
 test("a refusal carries its three sentences", () => {
   const run = state({ answer: { id: "r1", kind: "refused", rule: "A.", instance: "B.", remedy: "C." } });
   assert.deepEqual([run.phase, run.rule, run.instance, run.remedy], ["failed", "A.", "B.", "C."]);
+  assert.ok(run.isRefused); // asking for the same again would not help
 });
 
 test("progress of another request is not shown", () => {

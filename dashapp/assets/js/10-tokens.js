@@ -77,10 +77,12 @@
   function render(strip, tokens, nPrompt) {
     const signed = tokens.map((text, pos) => (pos < nPrompt ? "p" : "d") + text);
     const keep = commonStart(strip.tokensShown || [], signed);
+    const isAtEnd = strip.scrollHeight - strip.scrollTop - strip.clientHeight < 4;
     while (strip.childNodes.length > keep) strip.lastChild.remove();
     const fragment = document.createDocumentFragment();
     for (let pos = keep; pos < tokens.length; pos += 1) fragment.append(element(tokens[pos], pos, pos >= nPrompt));
     strip.append(fragment);
+    if (keep && isAtEnd && keep < tokens.length) strip.scrollTop = strip.scrollHeight; // the text grows: follow it
     strip.tokensShown = signed;
     if (tokens.length) {
       strip.setAttribute("role", "listbox");

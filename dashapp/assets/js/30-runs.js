@@ -48,7 +48,7 @@
       return isStopped ? { ...base, phase: "failed", ...STOPPED } : { ...base, phase: "asking", isStopped };
     }
     if (answer.kind === "known") return ended(base, answer, true);
-    if (answer.kind === "refused") return ended(base, answer, false);
+    if (answer.kind === "refused") return { ...ended(base, answer, false), isRefused: true };
     if (answer.kind === "waiting") {
       return isStopped ? { ...base, phase: "failed", ...STOPPED } : { ...base, phase: "queued", place: answer.place };
     }

@@ -86,7 +86,7 @@
     if (run) tokens.render(strip(), run.tokens, run.nPrompt);
     document.getElementById("go").classList.toggle("stops", isBusy);
     const share = run && run.phase === "running" ? run.share : 0;
-    return [isBusy ? RUNNING_LABEL : "Generate", !isBusy, String(share), runs.sentence(run), !failure, failure, !isBusy];
+    return [isBusy ? RUNNING_LABEL : "Generate", !isBusy, String(share), runs.sentence(run), !failure, failure, Boolean(run && run.isRefused), !isBusy];
   }
 
   function compareForm(...values) {
