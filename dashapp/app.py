@@ -13,7 +13,6 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dashapp import clientside
-from dashapp.errors import StoreUnavailable
 from dashapp.figures.theme import css_variables
 from dashapp.jobs.manager import JobManager
 from dashapp.jobs.reception import Reception
@@ -24,7 +23,7 @@ from dashapp.settings import Settings
 from dashapp.store.disk import TraceStore, default_size_limit
 from dashapp.store.folders import claim_folder, new_private_file
 
-PAGES: Final = ("pages.generation", "pages.model", "pages.not_found_404")
+PAGES: Final = ("pages.generation", "pages.activations", "pages.model", "pages.not_found_404")
 
 # What the fork server imports before the first job: the model, all that a job runs, and the module its function is in.
 PRELOAD: Final = ("dashapp.jobs.warm", "dashapp.jobs.prompt", "dashapp.shell")
@@ -121,10 +120,7 @@ def _install(app: Dash, source: Source, manager: JobManager) -> None:
 
 def open_source(settings: Settings) -> Source:
     """Weights and store as the settings name them. Raises: ModelError, StoreError."""
-    try:
-        claim_folder(settings.cache_dir)
-    except OSError as error:
-        raise StoreUnavailable(settings.cache_dir, error.strerror or error) from error
+    claim_folder(settings.cache_dir)
     folder = locate(settings.model, models_dir=settings.models_dir, dtype=settings.dtype)
     weights = Weights.open(
         folder,

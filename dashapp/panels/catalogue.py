@@ -10,14 +10,19 @@ from dash.exceptions import PreventUpdate
 
 from dashapp import ids
 from dashapp.errors import DashappError
+from dashapp.panels.gelu import GELU
+from dashapp.panels.mlp_neurons import MLP_NEURONS
 from dashapp.panels.next_tokens import NEXT_TOKENS
 from dashapp.panels.panel import Panel, draw
+from dashapp.panels.resid_norms import RESID_NORMS
 from dashapp.panels.source import Source
 from dashapp.panels.surprisal import SURPRISAL
 
 logger = logging.getLogger(__name__)
 
-PANELS: Final[dict[str, Panel]] = {panel.name: panel for panel in (NEXT_TOKENS, SURPRISAL)}
+PANELS: Final[dict[str, Panel]] = {
+    panel.name: panel for panel in (NEXT_TOKENS, SURPRISAL, GELU, MLP_NEURONS, RESID_NORMS)
+}
 
 GONE = "What the model did with this prompt is no longer in the cache. Press Generate to compute it again."
 

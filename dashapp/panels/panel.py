@@ -15,6 +15,8 @@ from dash import dcc, html
 
 from dashapp import ids
 from dashapp.figures.theme import THEMES, Frame
+from dashapp.model.config import GPT2Config
+from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 Slot = Literal["a", "b"]
 SelectionField = Literal["pos"]
+
+MOST_BUTTONS: Final = 6  # a knob of more options is a list to choose from
 
 GRAPH_CONFIG: Final[Any] = {
     "displaylogo": False,
@@ -35,15 +39,15 @@ BLANK: Final[Any] = {"data": [], "layout": {}}  # a figure without the two makes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knob:
-    """A choice among a few. options: value → label, the default first."""
+    """A choice among a few. options: value → label, the default first; or a function that makes them for a model."""
 
     name: str
     label: str
-    options: Mapping[str, str]
+    options: Mapping[str, str] | Callable[[GPT2Config], Mapping[str, str]]
 
-    @property
-    def default(self) -> str:
-        return next(iter(self.options))
+    def options_for(self, config: GPT2Config) -> Mapping[str, str]:
+        """value → label for a model of this shape."""
+        return self.options(config) if callable(self.options) else self.options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,21 +124,18 @@ def draw(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
     knobs = view.get("knobs")
     for knob in panel.knobs:
         value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
-        if not isinstance(value, str) or value not in knob.options:
+        if not isinstance(value, str) or value not in knob.options_for(trace.config):
             raise ValueError(f"{knob.name} is none of its options")
         chosen[knob.name] = value
     return panel.draw(trace, **chosen)
 
 
-def _knob(panel: Panel, slot: Slot, knob: Knob) -> html.Fieldset:
+def _knob(panel: Panel, slot: Slot, knob: Knob) -> html.Fieldset | html.Label:
+    choices = knob.options_for(Source.here().weights.config) if callable(knob.options) else knob.options
+    options = [{"value": value, "label": label} for value, label in choices.items()]
+    knob_id, default = ids.knob(panel.name, slot, knob.name), next(iter(choices))
+    if len(options) > MOST_BUTTONS:
+        return html.Label([knob.label, dbc.Select(id=knob_id, options=options, value=default, size="sm")])
     return html.Fieldset(
-        [
-            html.Legend(knob.label),
-            dbc.RadioItems(
-                id=ids.knob(panel.name, slot, knob.name),
-                options=[{"value": value, "label": label} for value, label in knob.options.items()],
-                value=knob.default,
-                inline=True,
-            ),
-        ]
+        [html.Legend(knob.label), dbc.RadioItems(id=knob_id, options=options, value=default, inline=True)]
     )

@@ -35,5 +35,6 @@ class Source:
         return found
 
     def trace(self, key: object) -> Trace | None:
-        """The trace of a key that a browser sent, None when it is not here or no key."""
-        return self.store.get_trace(key) if isinstance(key, str) and is_key(key) else None
+        """The trace of a key that a browser sent, with its weights at hand; None when it is not here or no key."""
+        trace = self.store.get_trace(key) if isinstance(key, str) and is_key(key) else None
+        return trace.use_weights(self.weights) if trace and trace.fingerprint == self.weights.fingerprint else trace

@@ -1,0 +1,46 @@
+"""The panel of the GELU curve with a layer's neurons on it."""
+
+from __future__ import annotations
+
+from html import unescape
+
+from dashapp.analysis.activations import pre_activations
+from dashapp.figures.activations import gelu_curve
+from dashapp.figures.theme import Frame
+from dashapp.figures.tokens import label
+from dashapp.panels.layers import LAYER
+from dashapp.panels.panel import Drawn, Panel
+from dashapp.traces.record import Trace
+
+
+def draw(trace: Trace, *, pos: int, layer: str, frame: Frame) -> Drawn:
+    """A point a neuron, at the selected token."""
+    measured = pre_activations(trace, layer=int(layer), pos=pos)
+    text = trace.token_texts[pos]
+    token = unescape(label(text))  # a foot line is no markup
+    foot = (
+        f"Layer {layer} at token {pos} ‘{token}’: of {trace.config.d_mlp:,} neurons {measured.n_flat:,} lie below "
+        f"−3, where GELU gives almost 0, {measured.n_bent:,} between, and {measured.n_straight:,} above 3, where it "
+        f"passes on almost all. {int((measured.pre < 0).sum()):,} are negative before GELU."
+    )
+    return Drawn(figure=gelu_curve(measured, token=text, frame=frame), foot=foot)
+
+
+GELU = Panel(
+    name="gelu",
+    title="Neurons on the GELU curve",
+    question="At the selected token, which neurons of a layer does GELU let through?",
+    about=(
+        "Each neuron adds up what it reads from the residual stream; the sum is its pre-activation x. GELU turns it "
+        "into its activation: ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). This is the tanh form, the one that GPT-2 "
+        "computes; x·Φ(x), with Φ the normal distribution, differs from it by less than 0.0005. Below −3 almost "
+        "nothing passes, above 3 almost all of x.",
+        "The numbers over the curve and the bars below it count neurons. The points are this prompt's, none is drawn "
+        "at random.",
+        "Source: Hendrycks & Gimpel 2016, Gaussian Error Linear Units, section 2.",
+        "It does not show what a neuron reads, or what it writes when it is let through.",
+    ),
+    reads=("pos",),
+    knobs=(LAYER,),
+    draw=draw,
+)

@@ -1,0 +1,87 @@
+"""The panel of a layer's strongest neurons at every token."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from dashapp.analysis.activations import StrongestNeurons, strongest_neurons
+from dashapp.figures.activations import colour_limit, neuron_map, window
+from dashapp.figures.theme import Frame
+from dashapp.panels.layers import LAYER
+from dashapp.panels.panel import Drawn, Knob, Panel
+from dashapp.traces.record import Trace
+
+Order = Literal["prompt", "token"]
+
+N_SHOWN: Final = 48  # rows with room for a neuron's number each
+N_SHOWN_NARROW: Final = 32
+
+
+def draw(trace: Trace, *, pos: int, layer: str, order: Order, frame: Frame) -> Drawn:
+    """A row a neuron, a column a token."""
+    strongest = strongest_neurons(
+        trace,
+        layer=int(layer),
+        n_shown=N_SHOWN_NARROW if frame.is_narrow else N_SHOWN,
+        at=pos if order == "token" else None,
+    )
+    figure = neuron_map(
+        strongest, texts=trace.token_texts, pos=pos, revision=f"{trace.key} {layer} {order}", frame=frame
+    )
+    parts = [_left_out(strongest, trace), _beyond(strongest, trace), cropped(trace, pos, frame)]
+    return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
+
+
+def cropped(trace: Trace, pos: int, frame: Frame) -> str:
+    """What a figure that shows only some of the tokens says of it."""
+    start, end = window(trace.n_tokens, pos, frame)
+    if end - start == trace.n_tokens:
+        return ""
+    return f"Shown: tokens {start} to {end - 1} of {trace.n_tokens:,}, around the selected one; a double tap shows all."
+
+
+def _left_out(strongest: StrongestNeurons, trace: Trace) -> str:
+    n_shown, d_mlp = len(strongest.neurons), trace.config.d_mlp
+    if not strongest.n_left_out:
+        return f"All {n_shown} neurons of layer {strongest.layer}."
+    return (
+        f"The {n_shown} strongest of {d_mlp:,} neurons of layer {strongest.layer}; {strongest.n_left_out:,} "
+        f"are left out, the strongest of them at {strongest.left_out_strength:.3g} where the first row has "
+        f"{strongest.strengths[0]:.3g} (|activation| × output norm)."
+    )
+
+
+def _beyond(strongest: StrongestNeurons, trace: Trace) -> str:
+    if trace.n_tokens == 1:
+        return ""
+    limit = colour_limit(strongest.activations)
+    largest = float(abs(strongest.activations[:, 0]).max())
+    if largest <= limit:
+        return "Position 0 has no say in the reach of the colours."
+    return f"Colours reach to ±{limit:.3g}, without position 0, which goes to {largest:.3g}."
+
+
+MLP_NEURONS = Panel(
+    name="mlp-neurons",
+    title="Strongest neurons of a layer",
+    question="Which neurons write most into the residual stream, and at which tokens?",
+    about=(
+        "A cell is a neuron's activation at a token, after GELU: a = GELU(x). The neuron then adds a times its row of "
+        "W_out to the residual stream. So the rows are ordered by |a| × ‖its row of W_out‖, how far it moves the "
+        "stream: a large activation with a short row writes little. The order takes each neuron's largest value at "
+        "any token, or its value at the selected one.",
+        "Position 0 behaves differently: often a few neurons are many times larger there than anywhere else, whatever "
+        "the text. It is drawn, but neither the order over the whole prompt nor the colours follow it.",
+        "GELU never goes below −0.17, so what is strong is nearly always positive.",
+        "Source: Geva et al. 2021, Transformer Feed-Forward Layers Are Key-Value Memories; Hendrycks & Gimpel 2016.",
+        "It does not show what a neuron stands for: many take part in several unrelated things, and a long step in "
+        "the stream may be cancelled by another.",
+    ),
+    reads=("pos",),
+    marks="pos",
+    knobs=(
+        LAYER,
+        Knob(name="order", label="Order by", options={"prompt": "largest at any token", "token": "the selected token"}),
+    ),
+    draw=draw,
+)

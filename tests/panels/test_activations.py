@@ -1,0 +1,124 @@
+"""What the panels of the Activations page say below their figures, and what they weigh at the largest."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import dashapp
+from dashapp.figures.tokens import label
+from dashapp.model.config import GPT2Config
+from dashapp.model.tokenizer import token_text
+from dashapp.panels.catalogue import PANELS
+from dashapp.panels.panel import draw
+from dashapp.traces.record import Trace, trace_metadata
+
+if TYPE_CHECKING:
+    from dashapp.model.gpt2 import GPT2
+
+GPT2_SMALL = GPT2Config(n_layer=12, n_head=12, d_model=768, d_mlp=3072, n_ctx=1024)
+LARGEST_RESPONSE_BYTES = 2_000_000  # uncompressed, as promised
+
+
+@pytest.fixture(scope="module")
+def trace(text_model: GPT2) -> Trace:
+    return dashapp.trace(text_model, "The <b> sat on a mat", cache=False)
+
+
+def foot(name: str, trace: Trace, *, pos: int = 2, narrow: bool = False, **knobs: str) -> str:
+    defaults = {knob.name: next(iter(knob.options_for(trace.config))) for knob in PANELS[name].knobs}
+    return draw(PANELS[name], trace, view(pos, narrow, **defaults | knobs)).foot
+
+
+def view(pos: int, narrow: bool = False, **knobs: str) -> dict[str, Any]:
+    return {"theme": "light", "narrow": narrow, "pos": pos, "layer": None, "head": None, "knobs": knobs}
+
+
+def test_the_knob_offers_the_layers_of_the_model(trace: Trace) -> None:
+    for name in ("gelu", "mlp-neurons"):
+        layer = next(knob for knob in PANELS[name].knobs if knob.name == "layer")
+        assert list(layer.options_for(trace.config)) == ["0", "1", "2"]
+        with pytest.raises(ValueError, match="none of its options"):
+            foot(name, trace, layer="3")
+
+
+def test_gelu_says_how_many_neurons_lie_where(trace: Trace) -> None:
+    pre = trace.mlp_pre[1, 2]
+    said = foot("gelu", trace, layer="1")
+    assert said.startswith("Layer 1 at token 2 ‘·<’: of 11 neurons")  # the text itself: a foot line is no markup
+    assert f"{(pre < -3).sum()} lie below −3" in said
+    assert f"{(pre > 3).sum()} above 3" in said
+    assert f"{(pre < 0).sum()} are negative" in said
+
+
+def test_neurons_left_out_are_counted_and_the_strongest_of_them_is_told() -> None:
+    said = foot("mlp-neurons", largest())
+    assert "The 48 strongest of 3,072 neurons of layer 0; 3,024 are left out" in said
+    assert "Position 0 has no say" in said or "without position 0" in said
+    assert "The 32 strongest" in foot("mlp-neurons", largest(), narrow=True)
+
+
+def test_all_neurons_of_a_small_layer_are_shown(trace: Trace) -> None:
+    assert foot("mlp-neurons", trace).startswith("All 11 neurons of layer 0.")
+
+
+def test_the_order_follows_the_selected_token_when_asked(trace: Trace) -> None:
+    def rows(order: str, pos: int) -> list[str]:
+        drawn = draw(PANELS["mlp-neurons"], trace, view(pos, layer="1", order=order))
+        return list(drawn.figure.layout.yaxis2.ticktext)
+
+    assert rows("prompt", 1) == rows("prompt", 3)
+    assert rows("token", 1) != rows("token", 3)
+
+
+def test_position_zero_is_said_to_be_set_apart(trace: Trace) -> None:
+    norms = np.linalg.norm(trace.read("resid").astype(np.float64), axis=-1)
+    said = foot("resid-norms", trace)
+    assert f"grows to {norms[:, 0].max():.3g}, the others to {norms[:, 1:].max():.3g}" in said
+    assert "colours of its own" in said
+
+
+def test_a_telephone_is_told_which_tokens_it_shows() -> None:
+    for name in ("mlp-neurons", "resid-norms"):
+        assert "Shown: tokens 480 to 511 of 1,024" in foot(name, largest(), pos=500, narrow=True)
+        assert "Shown:" not in foot(name, largest(), pos=500)
+
+
+class SmallWeights:
+    """As much of the weights of GPT-2 small as the panels ask for."""
+
+    fingerprint = "f" * 64
+
+    def float32(self, name: str, *, dtype: str = "float32") -> np.ndarray:
+        assert name.endswith(".mlp.c_proj.weight")
+        return np.ones((GPT2_SMALL.d_mlp, GPT2_SMALL.d_model), dtype=np.float32)
+
+
+@cache
+def largest() -> Trace:
+    """1,024 tokens of GPT-2 small's shape, each token the one with the longest label. Layers share their memory."""
+    generator = np.random.default_rng(0)
+    pre = generator.normal(0, 2, (GPT2_SMALL.n_ctx, GPT2_SMALL.d_mlp)).astype(np.float32)
+    resid = generator.normal(0, 5, (GPT2_SMALL.n_ctx, GPT2_SMALL.d_model)).astype(np.float32)
+    longest = max(range(GPT2_SMALL.d_vocab), key=lambda token: len(label(token_text(token)).encode()))
+    tensors = {
+        "mlp_pre": np.broadcast_to(pre, (GPT2_SMALL.n_layer, *pre.shape)),
+        "resid": np.broadcast_to(resid, (2 * GPT2_SMALL.n_layer + 1, *resid.shape)),
+        "token_ids": np.full(GPT2_SMALL.n_ctx, longest, dtype=np.int32),
+    }
+    metadata = trace_metadata(GPT2_SMALL, fingerprint=SmallWeights.fingerprint, model="small", dtype="float32")
+    return Trace(tensors, metadata | {"format": "1"}, weights=SmallWeights())
+
+
+@pytest.mark.parametrize("name", ["gelu", "mlp-neurons", "resid-norms"])
+def test_no_response_is_over_two_megabytes_at_the_longest_prompt(name: str) -> None:
+    panel = PANELS[name]
+    for knob in panel.knobs:
+        for option in knob.options_for(GPT2_SMALL):
+            chosen = {each.name: next(iter(each.options_for(GPT2_SMALL))) for each in panel.knobs} | {knob.name: option}
+            drawn = draw(panel, largest(), view(500, False, **chosen))
+            assert len(drawn.figure.to_json()) + len(json.dumps(drawn.foot)) < LARGEST_RESPONSE_BYTES, chosen
