@@ -13,6 +13,7 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dashapp import clientside
+from dashapp.errors import StoreUnavailable
 from dashapp.figures.theme import css_variables
 from dashapp.jobs.manager import JobManager
 from dashapp.jobs.reception import Reception
@@ -120,7 +121,10 @@ def _install(app: Dash, source: Source, manager: JobManager) -> None:
 
 def open_source(settings: Settings) -> Source:
     """Weights and store as the settings name them. Raises: ModelError, StoreError."""
-    claim_folder(settings.cache_dir)
+    try:
+        claim_folder(settings.cache_dir)
+    except OSError as error:
+        raise StoreUnavailable(settings.cache_dir, error.strerror or error) from error
     folder = locate(settings.model, models_dir=settings.models_dir, dtype=settings.dtype)
     weights = Weights.open(
         folder,
