@@ -24,7 +24,7 @@ from dashapp.settings import Settings
 from dashapp.store.disk import TraceStore, default_size_limit
 from dashapp.store.folders import claim_folder, new_private_file
 
-PAGES: Final = ("pages.generation", "pages.activations", "pages.model", "pages.not_found_404")
+PAGES: Final = ("pages.generation", "pages.attention", "pages.activations", "pages.model", "pages.not_found_404")
 
 # What the fork server imports before the first job: the model, all that a job runs, and the module its function is in.
 PRELOAD: Final = ("dashapp.jobs.warm", "dashapp.jobs.prompt", "dashapp.shell")

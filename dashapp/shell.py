@@ -101,6 +101,8 @@ def _header() -> html.Header:
     weights = Source.here().weights
     size = f"{weights.config.n_params / 1e6:.3g} M parameters"
     chip = [html.Span(weights.name, className="model-name"), html.Span(f" {size}", className="model-size")]
+    # The browser asks them before it selects a head that a link names. Dash's annotation knows of no data attributes.
+    sizes: dict[str, Any] = {"data-layers": str(weights.config.n_layer), "data-heads": str(weights.config.n_head)}
     pages = [page for page in page_registry.values() if page["path_template"] is None and page["path"] != "/404"]
     links = [
         dcc.Link(page["name"], href=page["path"], id=ids.nav_link(page["path"]), className="nav-link")
@@ -111,7 +113,7 @@ def _header() -> html.Header:
         [
             html.Span("Inside GPT-2", className="brand"),
             html.Nav(links, className="pages", **aria(label="Pages")),
-            html.Span(chip, id=ids.MODEL_CHIP, className="model-chip", title="The model that is loaded"),
+            html.Span(chip, id=ids.MODEL_CHIP, className="model-chip", title="The model that is loaded", **sizes),
             html.Button("Dark", id=ids.THEME_BUTTON, className="quiet", type="button"),
         ],
         className="header",

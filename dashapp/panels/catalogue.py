@@ -11,17 +11,25 @@ from dash.exceptions import PreventUpdate
 from dashapp import ids
 from dashapp.errors import DashappError
 from dashapp.panels.gelu import GELU
+from dashapp.panels.head_grid import HEAD_GRID
+from dashapp.panels.head_pattern import HEAD_PATTERN
 from dashapp.panels.mlp_neurons import MLP_NEURONS
 from dashapp.panels.next_tokens import NEXT_TOKENS
 from dashapp.panels.panel import Panel, draw
 from dashapp.panels.resid_norms import RESID_NORMS
 from dashapp.panels.source import Source
 from dashapp.panels.surprisal import SURPRISAL
+from dashapp.panels.token_attention import TOKEN_ATTENTION
 
 logger = logging.getLogger(__name__)
 
 PANELS: Final[dict[str, Panel]] = {
-    panel.name: panel for panel in (NEXT_TOKENS, SURPRISAL, GELU, MLP_NEURONS, RESID_NORMS)
+    panel.name: panel
+    for panel in (
+        *(NEXT_TOKENS, SURPRISAL),
+        *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
+        *(GELU, MLP_NEURONS, RESID_NORMS),
+    )
 }
 
 GONE = "What the model did with this prompt is no longer in the cache. Press Generate to compute it again."

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Slot = Literal["a", "b"]
-SelectionField = Literal["pos"]
+SelectionField = Literal["pos", "layer", "head"]
+Mark = Literal["pos", "pattern", "head", "bar"]
 
 MOST_BUTTONS: Final = 6  # a knob of more options is a list to choose from
 
@@ -62,7 +63,8 @@ class Drawn:
 class Panel:
     """draw(trace, frame=…, then a keyword for each selection field it reads and each knob) → Drawn.
 
-    reads: selection fields that change the figure. marks: the field that the browser outlines on its x axis by itself.
+    reads: selection fields that change the figure; pos is always given, layer and head are None where no head is
+    selected. marks: what the browser outlines and selects by itself, as in `KINDS` of 40-panels.js.
     about: paragraphs on formula, source, and what the panel does not show.
     """
 
@@ -72,7 +74,7 @@ class Panel:
     about: tuple[str, ...]
     draw: Callable[..., Drawn]
     reads: tuple[SelectionField, ...] = ()
-    marks: SelectionField | None = None
+    marks: Mark | None = None
     knobs: tuple[Knob, ...] = ()
 
 
@@ -84,7 +86,7 @@ def aria(**attributes: str) -> dict[str, Any]:
 def layout(panel: Panel, slot: Slot) -> html.Section:
     """A panel in a slot, as components."""
     graph = dcc.Graph(id=ids.part("figure", panel.name, slot), config=GRAPH_CONFIG, figure=BLANK)
-    graph_class = f"panel-graph marks-{panel.marks}" if panel.marks else "panel-graph"
+    marks: Any = {"data-marks": panel.marks} if panel.marks else {}  # Dash's annotation knows of no data attributes
     return html.Section(
         [
             html.H2(panel.title, id=ids.title(panel.name, slot)),
@@ -92,7 +94,7 @@ def layout(panel: Panel, slot: Slot) -> html.Section:
             html.Div(
                 [
                     html.P(id=ids.part("state", panel.name, slot), className="panel-state"),
-                    html.Div(graph, className=graph_class),
+                    html.Div(graph, className="panel-graph", **marks),
                 ],
                 id=ids.part("body", panel.name, slot),
                 className="panel-body is-waiting",
@@ -116,9 +118,11 @@ def draw(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
     if theme is None:
         raise ValueError(f"a theme is one of {list(THEMES)}")
     chosen: dict[str, object] = {"frame": Frame(theme=theme, is_narrow=view.get("narrow") is True)}
+    sizes = {"pos": trace.n_tokens, "layer": trace.config.n_layer, "head": trace.config.n_head}
     for field in panel.reads:
         value = view.get(field)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < trace.n_tokens:
+        is_inside = not isinstance(value, bool) and isinstance(value, int) and 0 <= value < sizes[field]
+        if not is_inside and not (value is None and field != "pos"):
             raise ValueError(f"{field} is outside the trace")
         chosen[field] = value
     knobs = view.get("knobs")

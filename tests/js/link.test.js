@@ -37,3 +37,9 @@ test("nonsense in an address is passed over", () => {
 test("an address that would be too long is left out whole rather than cut", () => {
   assert.equal(link.write({ ...request, prompt: "x".repeat(link.LONGEST) }, null), "");
 });
+
+test("the selected head is read back", () => {
+  const { layer, head } = link.read(link.write(request, { pos: null, layer: 0, head: 11 }));
+  assert.deepEqual([layer, head], [0, 11]);
+  assert.equal(link.read(link.write(request, { pos: 1, layer: null, head: null })).head, null);
+});

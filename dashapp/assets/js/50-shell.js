@@ -8,6 +8,9 @@
   const EXAMPLE_PROMPT = "Once upon a time, there was a little";
   const THEME_KEY = "dashapp-theme";
   const RUNNING_LABEL = "Stop";
+  const NOTHING = { pos: null, layer: null, head: null };
+
+  let chosen = NOTHING; // the selection as it was last drawn or chosen
 
   const ours = () => window.dash_clientside;
   const same = () => window.dash_clientside.no_update;
@@ -39,7 +42,7 @@
     switch (asked()) {
       case "go":
         if (ours().runs.isBusy(run)) return [same(), run.id, same(), ...keep];
-        return [{ ...formRequest(values), prompt: values[0] || "", id: newId() }, same(), { pos: null }, ...keep];
+        return [{ ...formRequest(values), prompt: values[0] || "", id: newId() }, same(), { ...chosen, pos: null }, ...keep];
       case "retry":
         return [{ ...request, id: newId() }, same(), same(), ...keep];
       default:
@@ -51,11 +54,19 @@
     const found = ours().link.read(window.location.search);
     const defaults = { ...formRequest(values), prompt: EXAMPLE_PROMPT };
     const wanted = { ...defaults, ...(found ? found.fields : {}) };
-    const selection = { pos: found ? found.pos : null };
+    const selection = { pos: found ? found.pos : null, ...headInModel(found) };
     if (isSameRequest(wanted, request) || (request && !found)) {
       return [same(), same(), found ? selection : same(), ...FIELDS.map(same)];
     }
     return [{ ...wanted, id: newId() }, same(), selection, ...FIELDS.map((name) => wanted[name])];
+  }
+
+  /** The head of a selection, or none where this model has no such head: a link may come from a larger one. */
+  function headInModel(selection) {
+    const { layers, heads } = document.getElementById("model-chip").dataset;
+    const { layer, head } = selection || {};
+    const isHere = Number.isInteger(layer) && Number.isInteger(head) && layer < Number(layers) && head < Number(heads);
+    return isHere ? { layer, head } : { layer: null, head: null };
   }
 
   function admitted(answer) {
@@ -110,25 +121,27 @@
   /** The selection in words, in the strip and the figures, in the address, and in the links to other pages. */
   function select(selection, run, pathname, request, links) {
     const { runs, tokens, panels, link } = ours();
+    chosen = selection || NOTHING;
     const pos = runs.position(run, selection);
     const isChosen = Boolean(selection) && Number.isInteger(selection.pos);
     if (pos !== null) {
       tokens.highlight(strip(), pos, isChosen);
-      panels.highlight(pos);
+      panels.highlight({ ...chosen, pos });
     }
     const query = link.write(request, selection);
     if (query !== window.location.search && request) {
       window.history.replaceState(window.history.state, "", window.location.pathname + query);
     }
     markPage(pathname);
-    return [selectionSentence(run, pos, isChosen), !isChosen, query, links.map((id) => id.path + query)];
+    return [selectionSentence(run, pos, isChosen), !isChosen && chosen.layer === null, query, links.map((id) => id.path + query)];
   }
 
   function selectionSentence(run, pos, isChosen) {
     if (pos === null) return "";
     const token = `token ${pos} ${ours().tokens.quoted(run.tokens[pos])}`;
-    if (isChosen) return `Selected: ${token}, ${pos < run.nPrompt ? "of the prompt" : "generated"}.`;
-    return `Click a token to see what the model expects after it. Shown now: the end of the prompt, ${token}.`;
+    const head = Number.isInteger(chosen.layer) ? `layer ${chosen.layer}, head ${chosen.head}` : "";
+    if (isChosen) return `Selected: ${token}, ${pos < run.nPrompt ? "of the prompt" : "generated"}${head && ` · ${head}`}.`;
+    return `${head && `Selected: ${head}. `}Click a token to see what the model expects after it. Shown now: the end of the prompt, ${token}.`;
   }
 
   function markPage(pathname) {
@@ -153,15 +166,24 @@
 
   const strip = () => document.getElementById("token-strip");
 
-  /** A person chose a token, or null: none. */
-  function choose(pos) {
-    ours().set_props("selection", { data: { pos } });
+  /**
+   * A person chose a token, a head, or with null none; what is not named stays as it is.
+   * @param {object} fields - of pos, layer, head
+   */
+  function choose(fields) {
+    chosen = { ...chosen, ...fields };
+    if (Number.isInteger(chosen.pos)) {
+      // At once; what follows through Dash does the same some frames later.
+      ours().tokens.highlight(strip(), chosen.pos, true);
+      ours().panels.highlight(chosen);
+    }
+    ours().set_props("selection", { data: chosen });
   }
 
   /** Listeners of the document, which outlive what Dash redraws. */
   function listen() {
     document.addEventListener("click", (event) => {
-      if (event.target.id === "selection-clear") choose(null);
+      if (event.target.id === "selection-clear") choose(NOTHING);
     });
     document.addEventListener("keydown", (event) => {
       if (event.target.id === "prompt" && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -172,7 +194,7 @@
     new MutationObserver((_, observer) => {
       if (!strip()) return;
       observer.disconnect();
-      ours().tokens.listen(strip(), choose);
+      ours().tokens.listen(strip(), (pos) => choose({ pos }));
     }).observe(document.documentElement, { childList: true, subtree: true });
   }
 
