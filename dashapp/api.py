@@ -17,7 +17,7 @@ from dashapp.jobs.generation import Watch, continue_prompt
 from dashapp.jobs.tracing import trace_tokens
 from dashapp.model.checkpoint import DeviceName, DtypeName, load_model
 from dashapp.model.gpt2 import GPT2
-from dashapp.model.registry import locate, name_of
+from dashapp.model.registry import DEMO, locate, name_of
 from dashapp.model.sampling import SamplingSettings
 from dashapp.model.tokenizer import encode_prompt
 from dashapp.model.weights import FingerprintCache, Weights
@@ -68,7 +68,7 @@ def trace(
     computing it, and keep it there after.
     Raises: PromptError, TraceTooLarge; ValueError for a model in training mode.
     """
-    _refuse_training(model)
+    _check_model(model)
     ids = prompt_ids(model, prompt, bos=bos, special_tokens=special_tokens)
     return _with_store(lambda store: trace_tokens(model, ids, store=store), settings, cache=cache)
 
@@ -104,7 +104,7 @@ def generate(
         seed=seed,
         stop_at_end=stop_at_end,
     )
-    _refuse_training(model)
+    _check_model(model)
     ids = prompt_ids(model, prompt, bos=bos, special_tokens=special_tokens)
     return _with_store(
         lambda store: continue_prompt(model, ids, sampling, store=store, watch=watch), settings, cache=cache
@@ -126,7 +126,9 @@ def prompt_ids(model: GPT2, prompt: Prompt, *, bos: bool = True, special_tokens:
     return ids.astype(np.int32)
 
 
-def _refuse_training(model: GPT2) -> None:
+def _check_model(model: GPT2) -> None:
+    if not isinstance(model, GPT2):
+        raise TypeError(f"the first argument is a model, as dashapp.load({DEMO!r}) gives one, not {model!r}")
     if model.training:  # and what dropout left over would be kept as the model's own
         raise ValueError("a model in training mode drops activations at random: call model.eval() first")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import io
 import json
 import logging
 import math
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dashapp import __version__
-from dashapp.errors import DashappError, in_megabytes
+from dashapp.errors import DashappError, NotText, StoreUnavailable, UnwritableFile, in_megabytes
 from dashapp.model.sampling import SamplingSettings
 from dashapp.settings import Settings, flag, setting_help, setting_names, variable
 
@@ -37,6 +38,9 @@ Command = Callable[[argparse.Namespace, Settings], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 found something wrong, 2 refused."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show é gets \xe9, not a traceback
     try:
         settings = Settings.read(**{name: getattr(options, name, None) for name in setting_names()})
         logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"dashapp: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        print(f"dashapp: {StoreUnavailable(error.filename or 'the disk', error.strerror)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -70,6 +74,7 @@ def trace(options: argparse.Namespace, settings: Settings) -> int:
     """Trace a prompt: what the model expected at each token, and the file of all activations."""
     from dashapp import api
 
+    _check_out(options.out)
     model = _load(settings)
     made = api.trace(
         model,
@@ -91,6 +96,7 @@ def generate(options: argparse.Namespace, settings: Settings) -> int:
 
     sampling = {name: getattr(options, name) for name in SamplingSettings().as_dict()}
     SamplingSettings(**sampling)  # refused before a model is loaded
+    _check_out(options.out)
     model = _load(settings)
     prompt = _prompt(options)
     stream = _Stream(sys.stdout, prompt)
@@ -140,7 +146,10 @@ def cache(options: argparse.Namespace, settings: Settings) -> int:
 
     store = open_store(settings.cache_dir, settings.cache_size)
     if options.clear:
+        from dashapp.jobs.manager import forget_jobs  # imports dash, which listing can do without
+
         store.clear()
+        forget_jobs(settings.cache_dir / "jobs")
     n_removed = store.check()
     stats = store.stats()
     if options.json:
@@ -246,7 +255,22 @@ def _load(settings: Settings) -> GPT2:
 def _prompt(options: argparse.Namespace) -> str:
     if options.prompt not in (None, "-"):
         return str(options.prompt)
-    return sys.stdin.buffer.read().decode(errors="surrogateescape").removesuffix("\n")
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise NotText(error.start) from error
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuse a place where nothing can be written before anything is computed."""
+    if out is None:
+        return
+    if out.is_dir():
+        raise UnwritableFile(out, "it is a folder")
+    if not out.parent.is_dir():
+        raise UnwritableFile(out, f"there is no folder {str(out.parent)!r}")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise UnwritableFile(out, "permission denied")
 
 
 def _show_progress(done: int, total: int) -> None:

@@ -2,7 +2,7 @@
 
     DashappError
     ├── PromptError       the person at the prompt can fix it
-    │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   BadSampling
+    │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   PortTaken
     ├── ModelError        whoever chose the model can fix it
@@ -12,7 +12,7 @@
     │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
     │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
     ├── StoreError        heals itself, or says what stands in the way
-    │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   WeightsMissing
+    │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
     └── JobError          running it again may help
         ├── JobRefused   JobTimedOut   JobStopped   UnexpectedFailure
 
@@ -59,7 +59,7 @@ class EmptyPrompt(PromptError):
         super().__init__(
             "The model needs at least one token to look at.",
             "This prompt is empty and nothing is put in front of it.",
-            "Type something, or start with <|endoftext|> (bos=True).",
+            "Type something, or put <|endoftext|> in front.",
         )
 
 
@@ -88,6 +88,15 @@ class UnencodablePrompt(PromptError):
             "A prompt must be text that UTF-8 can hold.",
             f"Character {position + 1} is {character!r}, one half of a surrogate pair.",
             "Remove it, or paste the text again from its source.",
+        )
+
+
+class NotText(PromptError):
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            "A prompt is text in UTF-8.",
+            f"Byte {position + 1} of the standard input is not.",
+            "Convert the text to UTF-8, or pass the right file.",
         )
 
 
@@ -374,6 +383,15 @@ class StoreUnavailable(StoreError):
             "The cache needs a folder that can be written.",
             f"{str(folder)!r} can not: {str(cause).rstrip('.')}.",
             "Free some disk, mend the folder's permissions, or name another in DASHAPP_CACHE_DIR.",
+        )
+
+
+class UnwritableFile(StoreError):
+    def __init__(self, path: object, cause: object) -> None:
+        super().__init__(
+            "A result is written to a file in a folder that exists and can be written.",
+            f"{str(path)!r} cannot be written: {str(cause).rstrip('.')}.",
+            "Name another file, mend the folder's permissions, or free some disk.",
         )
 
 

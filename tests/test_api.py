@@ -13,7 +13,15 @@ import torch
 
 import dashapp
 from dashapp import api
-from dashapp.errors import BadSampling, EmptyPrompt, PromptTooLong, StoreUnavailable, TraceTooLarge, UnknownModel
+from dashapp.errors import (
+    BadSampling,
+    EmptyPrompt,
+    PromptTooLong,
+    StoreUnavailable,
+    TraceTooLarge,
+    UnknownModel,
+    UnsupportedDtype,
+)
 from dashapp.model.config import GPT2Config
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.tokenizer import END_OF_TEXT_ID
@@ -240,3 +248,13 @@ def test_a_watcher_stops_a_generation(model: GPT2, settings: Settings) -> None:
     run = api.generate(model, "The cat", max_new_tokens=9, watch=watch, settings=settings)
     assert (len(run.steps), run.stop) == (2, "person")
     assert len(api.generate(model, "The cat", max_new_tokens=9, settings=settings).steps) > 2
+
+
+def test_what_is_no_model_is_refused_with_the_call_that_gives_one() -> None:
+    with pytest.raises(TypeError, match=r"dashapp\.load\('demo'\) gives one, not 'demo'"):
+        api.trace("demo", "Hi")  # type: ignore[arg-type]
+
+
+def test_dtype_that_no_model_runs_in_is_refused() -> None:
+    with pytest.raises(UnsupportedDtype, match="float16"):
+        api.load("demo", dtype="float16")  # type: ignore[arg-type]

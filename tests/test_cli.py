@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 import dashapp
 from dashapp.cli import main
+from dashapp.jobs.manager import open_job_cache
 from dashapp.settings import Settings, flag, setting_names, variable
 
 
@@ -103,7 +106,9 @@ def test_prompt_is_read_from_standard_input(
         (["generate", "x", "--temperature", "-1"], "temperature is -1.0"),
         (["generate", "x", "--top-p", "0"], "top_p is 0.0"),
         (["trace", "x", "--dtype", "int8"], "--dtype is one of float32, bfloat16"),
-        (["trace", "x", "--out", "/no/such/folder/x"], "/no/such/folder"),
+        (["trace", "x", "--out", "/no/such/folder/x"], "there is no folder '/no/such/folder'"),
+        (["generate", "x", "--out", "/"], "'/' cannot be written: it is a folder"),
+        (["trace", "x", "--dtype", "float32", "--cache-dir", "/dev/null/x", "--out", ""], "it is a folder"),
     ],
 )
 def test_refusal_is_one_sentence_and_status_2(
@@ -129,6 +134,50 @@ def test_cache_counts_and_clears(capsys: pytest.CaptureFixture[str]) -> None:
     assert (held["n_traces"], held["n_runs"]) == (1, 1)
     cleared = printed_json(capsys, "cache", "--clear", "--json")
     assert (cleared["n_traces"], cleared["n_runs"], cleared["size_bytes"]) == (0, 0, 0)
+
+
+def test_clearing_leaves_no_byte_of_what_jobs_left(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "jobs"
+    with open_job_cache(folder) as jobs:
+        jobs.set("key", {"prompt": "my dear secret"})
+    assert main(["cache", "--clear"]) == 0
+    left = b"".join(file.read_bytes() for file in (tmp_path / "cache").rglob("*") if file.is_file())
+    assert b"dear secret" not in left
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+
+
+def test_out_follows_a_link_and_writes_into_a_pipe(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(target)
+    assert main(["trace", "Hi", "--out", str(link)]) == 0
+    assert link.is_symlink()
+    assert dashapp.Trace.open(target).token_texts == ["<|endoftext|>", "Hi"]
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        assert main(["trace", "Hi", "--out", str(pipe)]) == 0
+        assert read.result() == target.read_bytes()
+    assert pipe.is_fifo()
+
+
+def test_input_that_is_no_text_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ok\xff")))
+    assert main(["trace", "-"]) == 2
+    assert "Byte 3 of the standard input" in capsys.readouterr().err
+
+
+def test_terminal_without_unicode_gets_escapes() -> None:
+    environ = os.environ | {"PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(
+        [sys.executable, "-m", "dashapp", "trace", "é"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "\\xe9" in run.stdout
+
+
+def test_run_that_cannot_be_kept_is_still_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "Hi", "--max-new-tokens", "1", "--cache-size", "1KB"]) == 0
+    assert capsys.readouterr().out.startswith("Hi")
 
 
 def test_settings_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,8 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "NotATrace": ({"path": Path("a.txt"), "problem": "it is text"}, ()),
     "TraceTooLarge": ({"size_bytes": 343_000_000, "limit_bytes": 99_940_000}, ("343 MB", "99.9 MB")),
     "StoreUnavailable": ({"folder": Path("cache"), "cause": OSError(13, "Permission denied")}, ()),
+    "UnwritableFile": ({"path": "/a/b.trace", "cause": "it is a folder"}, ("'/a/b.trace'", "it is a folder")),
+    "NotText": ({"position": 6}, ("Byte 7",)),
     "WeightsMissing": (
         {"model": "gpt2", "fingerprint": "0123456789abcdef", "problem": "they are gone"},
         ("'gpt2'", "0123456789ab)", "they are gone."),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dashapp.errors import StoreError
 from dashapp.model.checkpoint import dtype_name, weights_of
 from dashapp.model.generation import draw_tokens
 from dashapp.model.gpt2 import GPT2
@@ -14,6 +16,8 @@ from dashapp.model.tokenizer import token_text
 from dashapp.store.disk import TraceStore
 from dashapp.traces.keys import run_key
 from dashapp.traces.run import RUN_FORMAT, Run, RunStep, new_run
+
+logger = logging.getLogger(__name__)
 
 # Told all steps so far after each one that is drawn (never for a run that is known); True stops there.
 Watch = Callable[[Sequence[RunStep]], bool]
@@ -30,7 +34,7 @@ def continue_prompt(
     """The run that continues these tokens (int32 [pos]): from the store, or drawn and kept there.
 
     A run that `watch` stops keeps what was drawn and is not stored: it is not what its settings determine.
-    Raises: StoreUnavailable.
+    Raises: StoreUnavailable when the store cannot be read.
     """
     weights, dtype = weights_of(model), dtype_name(model)
     key = run_key(prompt_ids, fingerprint=weights.fingerprint, dtype=dtype, settings=settings, run_format=RUN_FORMAT)
@@ -50,5 +54,8 @@ def continue_prompt(
     identity = {"fingerprint": weights.fingerprint, "model": weights.name, "dtype": dtype}
     run = new_run(prompt_ids=prompt_ids, steps=steps, settings=settings, stop=stop, identity=identity)
     if store and stop != "person":
-        store.put_run(run)
+        try:
+            store.put_run(run)
+        except StoreError as error:  # who asked has what was asked for
+            logger.warning("A run could not be kept. %s", error)
     return run

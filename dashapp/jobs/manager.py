@@ -20,14 +20,14 @@ from typing import Any, Final
 import diskcache
 import multiprocess
 from dash import DiskcacheManager
-from diskcache.core import MODE_RAW, MODE_TEXT, UNKNOWN
+from diskcache.core import DBNAME, MODE_RAW, MODE_TEXT, UNKNOWN
 from multiprocess.connection import wait as wait_for
 
 from dashapp.errors import JobRefused, JobTimedOut
 from dashapp.jobs.admission import Admission
 from dashapp.jobs.outcome import Outcome, failure, outcome_of
 from dashapp.jobs.progress import Reporter
-from dashapp.store.folders import private_folder
+from dashapp.store.folders import private_file, private_folder
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,18 @@ class JsonOnly(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
 def open_job_cache(folder: Path) -> diskcache.Cache:
     """What jobs and the web process leave for each other, in a folder that only we can open."""
     private_folder(folder)
-    return diskcache.Cache(str(folder), disk=JsonOnly)
+    private_file(folder / DBNAME)
+    return diskcache.Cache(str(folder), disk=JsonOnly, sqlite_secure_delete=1)  # rows hold prompts
+
+
+def forget_jobs(folder: Path) -> None:
+    """Remove what jobs have left in a job cache, prompts included, so that its files hold no byte of it."""
+    if not (folder / DBNAME).exists():
+        return
+    with open_job_cache(folder) as cache:
+        cache.clear()
+        for command in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            cache._sql(command).fetchall()
 
 
 class JobManager(DiskcacheManager):

@@ -30,7 +30,7 @@ def trace_tokens(
     """The trace of these tokens (int32 [pos]): from the store, or computed and kept there.
 
     Who asks while somebody else computes the same key waits for that result, calling `while_waiting` now and then.
-    Raises: TraceTooLarge before anything is computed, StoreUnavailable.
+    Raises: TraceTooLarge before anything is computed, StoreUnavailable when the store cannot be read.
     """
     weights, dtype = weights_of(model), dtype_name(model)
     fingerprint = weights.fingerprint
@@ -45,18 +45,16 @@ def trace_tokens(
 
     def compute_and_keep() -> Trace:
         trace = compute()
-        store.put_trace(trace)
+        try:
+            store.put_trace(trace)
+        except StoreError as error:  # who asked has what was asked for
+            logger.warning("A trace could not be kept. %s", error)
         return trace
 
     def heal() -> Trace:  # maybe long after, when somebody reads a damaged slice
         if (weights_of(model).fingerprint, dtype_name(model)) != (fingerprint, dtype):
             raise DamagedTrace(store.folder, "a part of it is not what was written, and the model was edited since")
-        trace = compute()
-        try:
-            store.put_trace(trace)
-        except StoreError as error:  # who reads has what was asked for
-            logger.warning("Computed a damaged trace again and could not keep it. %s", error)
-        return trace
+        return compute_and_keep()
 
     def look_up() -> Trace | None:
         known = store.get_trace(key, heal=heal)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import psutil
 
-from dashapp.errors import ModelTooLarge
+from dashapp.errors import ModelTooLarge, UnsupportedDtype
 
 BYTES_PER_PARAMETER = {"float64": 8, "float32": 4, "bfloat16": 2}
 WORKING_BYTES = 200_000_000  # torch's own pages and the activations of a short prompt; a long one needs more
 
 
 def memory_needed(n_params: int, dtype: str) -> int:
-    """Bytes that a model takes while it runs: its parameters in `dtype`, and room to work."""
+    """Bytes that a model takes while it runs: its parameters in `dtype`, and room to work. Raises: UnsupportedDtype."""
+    if dtype not in BYTES_PER_PARAMETER:
+        raise UnsupportedDtype(dtype, "it is none of these")
     return n_params * BYTES_PER_PARAMETER[dtype] + WORKING_BYTES
 
 

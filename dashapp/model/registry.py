@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dashapp.errors import CheckpointError, ModelNotAllowed, UnknownModel
+from dashapp.errors import CheckpointError, ModelNotAllowed, NotAModelFolder, UnknownModel
 from dashapp.model.config import GPT2Config
 from dashapp.model.download import Progress, cached_folder, fetch_folder
 from dashapp.model.memory import available_memory, refuse_too_large
@@ -174,6 +174,8 @@ def _folder_info(name: str, folder: Path, kind: Literal["demo", "folder"]) -> Mo
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     try:
         n_params = read_config(folder).n_params
+        if not size_bytes:
+            raise NotAModelFolder(folder, WEIGHTS_FILE)
     except CheckpointError as error:
         return ModelInfo(
             name=name,

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dashapp.errors import DamagedFile
+from dashapp.errors import DamagedFile, UnwritableFile
 
 # Safetensors' names of dtypes. BF16 and the F8s have no NumPy dtype and are mapped as their bits; BF16 is widened when
 # read, the F8s are only recognised, so that a quantised file is not called damaged.
@@ -139,16 +139,35 @@ def tensor_chunks(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str])
 
 
 def save_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file; `path` holds either what it held before or the whole new file."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a safetensors file; `path` holds either what it held before or the whole new file.
+
+    A link is followed. What is no regular file (a pipe, a device) is written to and stays what it is.
+    Raises: UnwritableFile.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            for chunk in tensor_chunks(arrays, metadata):
-                file.write(chunk)
-        Path(temporary).replace(path)
+        if path.exists() and not path.is_file():
+            _write_chunks(path, arrays, metadata)
+        else:
+            _replace_whole(path.resolve(), arrays, metadata)
+    except OSError as error:
+        raise UnwritableFile(path, error.strerror or error) from error
+
+
+def _replace_whole(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    try:
+        _write_chunks(Path(name), arrays, metadata)
+        Path(name).replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
         raise
+
+
+def _write_chunks(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    with path.open("wb") as file:
+        for chunk in tensor_chunks(arrays, metadata):
+            file.write(chunk)
 
 
 def _header_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:

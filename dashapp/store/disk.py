@@ -134,7 +134,7 @@ class TraceStore:
     # Below: reading what may be damaged --------------------------------------------------------------------------
 
     def _limit_for_traces(self) -> int:
-        return self.size_limit_bytes - self._runs.totals()[1]
+        return max(0, self.size_limit_bytes - self._runs.totals()[1])
 
     def _get(self, cache: FileCache, key: str, read: Callable[[Path], Kept]) -> Kept | None:
         path = cache.find(_checked(key))

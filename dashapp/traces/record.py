@@ -75,6 +75,8 @@ class Trace:
         Raises: NotATrace, DamagedTrace, OSError.
         """
         path = Path(path)
+        if path.is_dir():
+            raise NotATrace(path, "it is a folder")
         try:
             file = TensorFile(path)
         except DamagedFile as error:

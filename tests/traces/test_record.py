@@ -271,7 +271,10 @@ def test_a_trace_of_another_format_is_refused_with_both_numbers(tmp_path: Path) 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Trace.open(tmp_path / "none")
-    with pytest.raises(IsADirectoryError):
+
+
+def test_a_folder_is_no_trace(tmp_path: Path) -> None:
+    with pytest.raises(NotATrace, match="it is a folder"):
         Trace.open(tmp_path)
 
 
