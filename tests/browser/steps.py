@@ -24,7 +24,9 @@ def wait_for(page: Page, phase: str) -> None:
 def wait_for_figures(page: Page) -> None:
     """Until both panels of the Generation page have bars."""
     for panel in ("What comes next", "Surprisal of each token"):
-        page.get_by_role("region", name=panel).locator(".barlayer .point").last.wait_for(state="attached", timeout=PATIENCE_MS)
+        page.get_by_role("region", name=panel).locator(".barlayer .point").last.wait_for(
+            state="attached", timeout=PATIENCE_MS
+        )
 
 
 def begin(page: Page, prompt: str, **settings: float) -> None:
