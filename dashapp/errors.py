@@ -103,7 +103,7 @@ class NotText(PromptError):
 class BadSampling(PromptError):
     def __init__(self, name: str, value: object, rule: str, remedy: str) -> None:
         self.name = name
-        super().__init__(rule, f"{name} is {value!r}.", remedy)
+        super().__init__(rule, f"{name} is empty." if value is None else f"{name} is {value!r}.", remedy)
 
 
 # Settings ------------------------------------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def test_known_names_are_listed_nearest_first_and_all_of_them() -> None:
 
 
 def joined_without_space(source: str) -> list[str]:
-    """Upper lines of implicitly joined strings that do not end with a space or a line break."""
+    """Upper lines of implicitly joined strings that do not end with a space or a line break (in figures, `<br>`)."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno != node.lineno:
@@ -200,7 +200,7 @@ def joined_without_space(source: str) -> list[str]:
             segment = ast.get_source_segment(source, node) or ""
             if '"""' not in segment:
                 upper = [line.strip() for line in segment.splitlines()[:-1]]
-                found += [line for line in upper if not re.search(r"""( |\\n)["']$""", line)]
+                found += [line for line in upper if not re.search(r"""( |\\n|<br>)["']$""", line)]
     return list(dict.fromkeys(found))  # the pieces of an f-string stand where the whole does
 
 

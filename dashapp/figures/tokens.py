@@ -17,7 +17,12 @@ INVISIBLE: Final = {*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x206
 
 
 def label(text: str, *, longest: int = LONGEST) -> str:
-    """One token as a label: '·cat' for ' cat'."""
+    """One token as a label in a figure: '·cat' for ' cat'."""
+    return "".join(MARKUP.get(character, character) for character in plain_label(text, longest=longest))
+
+
+def plain_label(text: str, *, longest: int = LONGEST) -> str:
+    """The same for text outside figures, which reads no markup."""
     shown = text if len(text) <= longest else text[: longest - 1] + "…"
     return "".join(_shown(character) for character in shown)
 
@@ -34,4 +39,4 @@ def _shown(character: str) -> str:
         return MARKS[character]
     if ord(character) in INVISIBLE or not character.isprintable():
         return f"[{ord(character):X}]"
-    return MARKUP.get(character, character)
+    return character

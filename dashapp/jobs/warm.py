@@ -7,6 +7,7 @@ starts do not survive a fork, and a job would wait for them for ever. Settings c
 from __future__ import annotations
 
 import logging
+import signal
 
 import torch
 
@@ -17,6 +18,9 @@ from dashapp.model.tokenizer import encode
 from dashapp.model.weights import FingerprintCache, Weights
 from dashapp.settings import Settings
 from dashapp.store.disk import TraceStore, default_size_limit
+
+# Ctrl-C reaches every process of a terminal. It is meant for the server, which then ends its jobs.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 settings = Settings.read()
 logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from html import unescape
-
 from dashapp.analysis.activations import pre_activations
 from dashapp.figures.activations import gelu_curve
 from dashapp.figures.theme import Frame
-from dashapp.figures.tokens import label
+from dashapp.figures.tokens import plain_label
 from dashapp.panels.layers import LAYER
 from dashapp.panels.panel import Drawn, Panel
 from dashapp.traces.record import Trace
@@ -17,7 +15,7 @@ def draw(trace: Trace, *, pos: int, layer: str, frame: Frame) -> Drawn:
     """A point a neuron, at the selected token."""
     measured = pre_activations(trace, layer=int(layer), pos=pos)
     text = trace.token_texts[pos]
-    token = unescape(label(text))  # a foot line is no markup
+    token = plain_label(text)
     foot = (
         f"Layer {layer} at token {pos} ‘{token}’: of {trace.config.d_mlp:,} neurons {measured.n_flat:,} lie below "
         f"−3, where GELU gives almost 0, {measured.n_bent:,} between, and {measured.n_straight:,} above 3, where it "

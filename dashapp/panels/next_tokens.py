@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashapp.analysis.predictions import NextToken, next_token
 from dashapp.figures.generation import Scale, next_tokens, percent
 from dashapp.figures.theme import Frame
-from dashapp.figures.tokens import label
+from dashapp.figures.tokens import plain_label
 from dashapp.model.tokenizer import token_text, token_texts
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
@@ -33,7 +33,7 @@ def _what_came(expected: NextToken) -> str:
     if expected.actual is None:
         return "Nothing follows the last token yet."
     place = "the favourite" if expected.actual_rank == 0 else f"{expected.actual_rank:,} were likelier"
-    return f"What came: ‘{label(token_text(expected.actual))}’, {percent(expected.actual_prob)}, {place}."
+    return f"What came: ‘{plain_label(token_text(expected.actual))}’, {percent(expected.actual_prob)}, {place}."
 
 
 NEXT_TOKENS = Panel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashapp.analysis.attention import Direction, Strongest, TokenAttention, strongest, token_attention
 from dashapp.figures.attention import Scale, token_bars, weight
 from dashapp.figures.theme import Frame
-from dashapp.figures.tokens import label
+from dashapp.figures.tokens import plain_label
 from dashapp.panels.head_pattern import selected_head
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
@@ -30,7 +30,7 @@ def _foot(found: TokenAttention, top: Strongest, trace: Trace) -> str:
         if found.of is not None
         else f"No head is selected: the mean over all {config.n_layer * config.n_head} heads of all layers."
     )
-    this = f"token {found.pos} ‘{label(trace.token_texts[found.pos])}’"
+    this = f"token {found.pos} ‘{plain_label(trace.token_texts[found.pos])}’"
     n_able, total = len(top.positions) + top.n_rest, float(found.weights.sum())
     tokens = "1 token" if n_able == 1 else f"{n_able:,} tokens"
     if found.direction == "looks_at":

@@ -20,6 +20,7 @@ test("any text survives the address", () => {
 
 test("a selection that is none is left out", () => {
   assert.equal(link.read(link.write(request, { pos: null })).pos, null);
+  assert.ok(!link.write({ ...request, seed: NaN }, null).includes("NaN"));
   assert.ok(!link.write(request, null).includes("pos="));
 });
 

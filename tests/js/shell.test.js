@@ -21,6 +21,6 @@ test("two requests are the same when all but their ids agree", () => {
 
 test("the settings are one line, without those that cut nothing", () => {
   assert.equal(shell.summary(shell.formRequest(values)), "40 new · T 0.8 · top-p 0.95 · seed 0");
-  const other = shell.formRequest(["Hi", 0, 1, 50, 1, null, false]);
+  const other = shell.formRequest(["Hi", 0, 1, 50, 1, NaN, false]);
   assert.equal(shell.summary(other), "0 new · T 1 · top-k 50 · seed – · no <|endoftext|>");
 });

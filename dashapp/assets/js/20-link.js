@@ -17,7 +17,9 @@
     if (!request) return "";
     const query = new URLSearchParams();
     query.set("prompt", request.prompt);
-    for (const [name, short] of Object.entries(NUMBERS)) query.set(short, String(request[name]));
+    for (const [name, short] of Object.entries(NUMBERS)) {
+      if (Number.isFinite(request[name])) query.set(short, String(request[name]));
+    }
     query.set("bos", request.bos ? "1" : "0");
     for (const field of SELECTED) {
       if (selection && Number.isInteger(selection[field])) query.set(field, String(selection[field]));

@@ -109,7 +109,7 @@
 
   /** The sampler's settings in one line. */
   function summary(form) {
-    const shown = (value) => (value === null || value === undefined ? "–" : value);
+    const shown = (value) => (Number.isFinite(value) ? value : "–"); // an emptied field is null or NaN
     const parts = [`${shown(form.max_new_tokens)} new`, `T ${shown(form.temperature)}`];
     if (form.top_k !== 0) parts.push(`top-k ${shown(form.top_k)}`);
     if (form.top_p !== 1) parts.push(`top-p ${shown(form.top_p)}`);
