@@ -2,7 +2,7 @@
 
     DashappError
     ├── PromptError       the person at the prompt can fix it
-    │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling
+    │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   PortTaken
     ├── ModelError        whoever chose the model can fix it
@@ -103,7 +103,15 @@ class NotText(PromptError):
 class BadSampling(PromptError):
     def __init__(self, name: str, value: object, rule: str, remedy: str) -> None:
         self.name = name
-        super().__init__(rule, f"{name} is empty." if value is None else f"{name} is {value!r}.", remedy)
+        super().__init__(rule, f"{name} is {value!r}.", remedy)
+
+
+class EmptySetting(PromptError):
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            "Every setting of the sampler needs a number.", f"The field of {name} is empty.", "Fill it in."
+        )
 
 
 # Settings ------------------------------------------------------------------------------------------------------------

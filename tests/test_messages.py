@@ -68,6 +68,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "TraceTooLarge": ({"size_bytes": 343_000_000, "limit_bytes": 99_940_000}, ("343 MB", "99.9 MB")),
     "StoreUnavailable": ({"folder": Path("cache"), "cause": OSError(13, "Permission denied")}, ()),
     "UnwritableFile": ({"path": "/a/b.trace", "cause": "it is a folder"}, ("'/a/b.trace'", "it is a folder")),
+    "EmptySetting": ({"name": "top_k"}, ("The field of top_k is empty",)),
     "NotText": ({"position": 6}, ("Byte 7",)),
     "WeightsMissing": (
         {"model": "gpt2", "fingerprint": "0123456789abcdef", "problem": "they are gone"},

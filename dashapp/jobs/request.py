@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dashapp.errors import BadSampling
+from dashapp.errors import EmptySetting
 from dashapp.model.sampling import SamplingSettings
 from dashapp.model.tokenizer import encode_prompt
 
@@ -33,7 +33,8 @@ class PromptRequest:
     def parse(cls, data: object) -> PromptRequest:
         """The request in what a browser sent.
 
-        Raises: BadSampling for a setting that a person can mend; ValueError for what no page of ours sends.
+        Raises: BadSampling, EmptySetting for a setting that a person can mend; ValueError for what no page of ours
+        sends.
         """
         if not isinstance(data, Mapping):
             raise ValueError("a request is an object")
@@ -57,7 +58,7 @@ class PromptRequest:
 def _sampling(data: Mapping[str, Any]) -> SamplingSettings:
     for name in SAMPLING_NAMES:
         if data.get(name) is None:  # the field on the page is empty, or holds what is no number
-            raise BadSampling(name, None, "Every setting of the sampler needs a number.", "Fill it in.")
+            raise EmptySetting(name)
     return SamplingSettings(**{name: data[name] for name in SAMPLING_NAMES})
 
 

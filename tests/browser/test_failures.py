@@ -14,7 +14,7 @@ from tests.browser.steps import begin, fill, generate, open_example, tokens, wai
     [
         ("Hi", {"Temperature": -1}, "temperature is -1"),
         ("Hi", {"Top-p": 2}, "top_p is 2"),
-        ("Hi", {"Seed": ""}, "seed is None"),
+        ("Hi", {"Seed": ""}, "The field of seed is empty"),
         ("word " * 1100, {}, "at most 1,024 tokens"),
         ("x" * 1_000_000, {}, "This one has 1,000,000"),
     ],
