@@ -129,7 +129,7 @@ def open_source(settings: Settings) -> Source:
     weights = Weights.open(
         folder,
         name=name_of(settings.model, models_dir=settings.models_dir),
-        fingerprints=FingerprintCache(settings.cache_dir / "fingerprints.json"),
+        fingerprints=FingerprintCache(settings.fingerprints_file),
     )
     limit_bytes = settings.cache_size or default_size_limit(settings.cache_dir)
     store = TraceStore(settings.cache_dir, size_limit_bytes=limit_bytes)

@@ -30,7 +30,7 @@ def trace_tokens(
     """The trace of these tokens (int32 [pos]): from the store, or computed and kept there.
 
     Who asks while somebody else computes the same key waits for that result, calling `while_waiting` now and then.
-    Raises: TraceTooLarge before anything is computed, StoreUnavailable when the store cannot be read.
+    Raises: TraceTooLarge before anything is computed, StoreUnavailable when the trace cannot be kept.
     """
     weights, dtype = weights_of(model), dtype_name(model)
     fingerprint = weights.fingerprint
@@ -45,16 +45,18 @@ def trace_tokens(
 
     def compute_and_keep() -> Trace:
         trace = compute()
-        try:
-            store.put_trace(trace)
-        except StoreError as error:  # who asked has what was asked for
-            logger.warning("A trace could not be kept. %s", error)
+        store.put_trace(trace)  # a job's result is the key alone: a trace that is not there must be an error
         return trace
 
     def heal() -> Trace:  # maybe long after, when somebody reads a damaged slice
         if (weights_of(model).fingerprint, dtype_name(model)) != (fingerprint, dtype):
             raise DamagedTrace(store.folder, "a part of it is not what was written, and the model was edited since")
-        return compute_and_keep()
+        trace = compute()
+        try:
+            store.put_trace(trace)
+        except StoreError as error:  # who reads has what was asked for
+            logger.warning("A trace could not be kept. %s", error)
+        return trace
 
     def look_up() -> Trace | None:
         known = store.get_trace(key, heal=heal)

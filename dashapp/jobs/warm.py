@@ -28,7 +28,7 @@ logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(
 weights = Weights.open(
     locate(settings.model, models_dir=settings.models_dir, dtype=settings.dtype),
     name=name_of(settings.model, models_dir=settings.models_dir),
-    fingerprints=FingerprintCache(settings.cache_dir / "fingerprints.json"),
+    fingerprints=FingerprintCache(settings.fingerprints_file),
 )
 weights.fingerprint  # noqa: B018  it hashes the weights, and
 encode("")  # this builds the tokenizer's tables: each takes a tenth of a second that no job should pay

@@ -245,3 +245,16 @@ def test_dropout_is_no_part_of_a_traces_key() -> None:
     """It acts in training only: the same weights with another dropout are the same trace."""
     config = dataclasses.replace(TINY, resid_pdrop=0.9)
     assert trace_tokens(tiny_model(config), IDS, store=None).key == trace_tokens(tiny_model(), IDS, store=None).key
+
+
+def test_a_trace_that_cannot_be_kept_is_an_error_for_who_gets_only_its_key(
+    model: GPT2, store: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a job would say that all is well, and every panel would find nothing."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable(store.folder, "the disk is full")
+
+    monkeypatch.setattr(TraceStore, "put_trace", refuse)
+    with pytest.raises(StoreUnavailable):
+        trace_tokens(model, IDS, store=store)
