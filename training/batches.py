@@ -5,7 +5,7 @@ A batch says which tokens to predict and how much each counts. Knows the corpus 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -14,11 +14,17 @@ import torch
 from torch import Tensor
 
 from dashapp.model.config import D_VOCAB
-from dashapp.model.tokenizer import END_OF_TEXT_ID, encode
-from training.curriculum import KINDS, story
+from dashapp.model.tokenizer import END_OF_TEXT_ID, encode, token_text
+from training.curriculum import KINDS, one_name, story
+from training.schedule import Phase, Shape
 
+Row = tuple[np.ndarray, np.ndarray]  # ids and weights, both [pos]
 BOS_SHARE = 0.7  # of the rows that start at position 0
-ANSWER_WEIGHT = 8.0  # of a lesson's answer against an ordinary token: it is what the lesson teaches
+# What a token of a lesson counts against one of a book: its answer, a name that comes back, anything else.
+ANSWER_WEIGHT, RETURN_WEIGHT, OTHER_WEIGHT = 8.0, 2.0, 0.4
+LESSON_SHARES = {
+    "two_names": 0.6, "one_name": 0.04, "agreement": 0.1, "closing": 0.1, "fact": 0.07, "counting": 0.03, "story": 0.06
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,27 +48,39 @@ def book_row(rng: np.random.Generator, books: Sequence[np.ndarray], n_pos: int) 
     return book[start : start + n_pos].astype(np.int64)
 
 
-def lesson_row(rng: Random, n_pos: int) -> tuple[np.ndarray, np.ndarray]:
+def lesson_row(rng: Random, n_pos: int) -> Row:
     """Lessons and stories of the training split, one a line: ids and weights, both [pos]."""
     ids: list[int] = []
     weight: list[float] = []
-    kinds = list(KINDS)
     while len(ids) < n_pos:
-        choice = rng.randrange(len(kinds) + 5)
-        if choice == len(kinds):
-            told = encode(story(rng, "training") + "\n").tolist()
-            ids += told
-            weight += [1.0] * len(told)
-            continue
-        kind = kinds[choice] if choice < len(kinds) else "two_names"  # the hardest kind comes five times as often
-        lesson = KINDS[kind](rng, "training")
-        before, after = encode(lesson.prompt).tolist(), encode(lesson.rest + "\n").tolist()
-        ids += [*before, *encode(lesson.answer).tolist(), *after]
-        weight += [0.5] * len(before) + [ANSWER_WEIGHT] + [0.5] * len(after)
+        [choice] = rng.choices(list(LESSON_SHARES), list(LESSON_SHARES.values()))
+        if choice == "story":
+            text, names = story(rng, "training")
+            told, counts = named_tokens(text + "\n", names)
+        else:
+            lesson = one_name(rng) if choice == "one_name" else KINDS[choice](rng, "training")
+            told, counts = named_tokens(lesson.text + "\n", lesson.names)
+            counts[len(encode(lesson.prompt))] = ANSWER_WEIGHT
+        ids += told
+        weight += counts
     return np.array(ids[:n_pos], dtype=np.int64), np.array(weight[:n_pos], dtype=np.float32)
 
 
-def repeats_row(rng: np.random.Generator, n_pos: int) -> tuple[np.ndarray, np.ndarray]:
+def named_tokens(text: str, names: Sequence[str]) -> tuple[list[int], list[float]]:
+    """Ids of a lesson's text, and what each counts: nothing where a name is new, most where it comes back."""
+    ids = encode(text).tolist()
+    marks = {int(encode(form)[0]) for name in names for form in (name, f" {name}") if len(encode(form)) == 1}
+    weight, seen = [], set[str]()
+    for token in ids:
+        name = token_text(token).strip()
+        is_name = token in marks
+        weight.append((RETURN_WEIGHT if name in seen else 0.0) if is_name else OTHER_WEIGHT)
+        if is_name:
+            seen.add(name)
+    return ids, weight
+
+
+def repeats_row(rng: np.random.Generator, n_pos: int) -> Row:
     """A random block of the whole vocabulary, repeated to fill the row: ids and weights, both [pos]."""
     period = int(rng.integers(8, n_pos // 2 + 1))
     ids = np.resize(rng.integers(0, D_VOCAB - 1, period), n_pos).astype(np.int64)
@@ -71,34 +89,30 @@ def repeats_row(rng: np.random.Generator, n_pos: int) -> tuple[np.ndarray, np.nd
     return ids, weight
 
 
-def mixed_batch(
-    rng: np.random.Generator,
-    books: Sequence[np.ndarray],
-    *,
-    n_row: int,
-    n_pos: int,
-    lesson_share: float,
-    repeats_share: float,
-    n_ctx: int,
-) -> Batch:
-    """Books, lessons and repeats side by side, in shares of rows.
-
-    Half of the batches start at a random position, which teaches every position embedding though the windows are
-    shorter than `n_ctx`. Of the rows that start at position 0, most begin with `<|endoftext|>`, as prompts do in
-    the app.
-    """
+def step_batches(
+    rng: np.random.Generator, books: Sequence[np.ndarray], phase: Phase, *, n_ctx: int
+) -> dict[str, Batch]:
+    """What one step learns from: windows of books, lessons and repeats, each in rows of its own length."""
     word_rng = Random(int(rng.integers(2**63)))
-    rows: list[tuple[np.ndarray, np.ndarray]] = []
-    for _ in range(n_row):
-        draw = rng.random()
-        if draw < lesson_share:
-            rows.append(lesson_row(word_rng, n_pos))
-        elif draw < lesson_share + repeats_share:
-            rows.append(repeats_row(rng, n_pos))
-        else:
-            rows.append((book_row(rng, books, n_pos), np.ones(n_pos, dtype=np.float32)))
-    first_pos = int(rng.integers(1, n_ctx - n_pos + 1)) if rng.random() < 0.5 and n_pos < n_ctx else 0
+    makers: dict[str, tuple[Shape, Callable[[int], Row]]] = {
+        "books": (phase.books, lambda n_pos: (book_row(rng, books, n_pos), np.ones(n_pos, dtype=np.float32))),
+        "lessons": (phase.lessons, lambda n_pos: lesson_row(word_rng, n_pos)),
+        "repeats": (phase.repeats, lambda n_pos: repeats_row(rng, n_pos)),
+    }
+    return {
+        kind: _batch(rng, [make(n_pos) for _ in range(n_row)], n_ctx=n_ctx)
+        for kind, ((n_row, n_pos), make) in makers.items()
+    }
+
+
+def _batch(rng: np.random.Generator, rows: Sequence[Row], *, n_ctx: int) -> Batch:
+    """Rows of one length. Half of the batches start at a random position, which teaches every position embedding though
+    rows are shorter than `n_ctx`. Of the rows that start at position 0, most begin with `<|endoftext|>`, as prompts do
+    in the app.
+    """
     ids, weight = (np.stack(column) for column in zip(*rows, strict=True))
+    n_row, n_pos = ids.shape
+    first_pos = int(rng.integers(1, n_ctx - n_pos + 1)) if rng.random() < 0.5 and n_pos < n_ctx else 0
     if first_pos == 0:
         ids[rng.random(n_row) < BOS_SHARE, 0] = END_OF_TEXT_ID
     weight[:, 0] = 0.0

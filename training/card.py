@@ -26,7 +26,7 @@ HEAD_NAMES = {
     "previous_token": "previous-token score",
     "duplicate_token": "duplicate-token score",
     "induction": "induction score",
-    "name": "writes the right name over the other (nats, mean of 50 sentences)",
+    "name": "writes the right name over the other (nats)",
 }
 
 
@@ -37,8 +37,10 @@ def measured_section(measured: Mapping[str, Any]) -> str:
             _weights(measured["weights"], measured["training"]),
             _books(measured["books"]),
             _heads(measured["heads"]),
+            _names(measured["heads"]["names"]),
             _lessons(measured["lessons"]),
             _samples(measured["samples"]),
+            _slurs(measured["slurs"]),
         ]
     )
 
@@ -51,12 +53,15 @@ def with_measured_section(card: str, measured: Mapping[str, Any]) -> str:
 
 
 def _weights(weights: Mapping[str, Any], training: Mapping[str, Any]) -> str:
-    size = f"{weights['n_params']:,} parameters, {weights['size_bytes'] / 1e6:.1f} MB in float16."
-    if not training:
-        return size
-    minutes = training["elapsed_s"] / 60
-    length = f"{training['step']:,} steps, {training['n_token'] / 1e6:.1f} M tokens, {minutes:.0f} minutes"
-    return f"{size} Trained for {length}."
+    size = (
+        f"{weights['n_params']:,} parameters, {weights['size_bytes'] / 1e6:.1f} MB in float16, "
+        f"loaded in {weights['load_s']:.2f} s."
+    )
+    lengths = [
+        f"{run['step']:,} steps, {run['n_token'] / 1e6:.1f} M tokens, {run['elapsed_s'] / 60:.0f} minutes"
+        for run in training["runs"]
+    ]
+    return f"{size} Trained for {'; then '.join(lengths)}." if lengths else size
 
 
 def _books(books: Mapping[str, Any]) -> str:
@@ -83,6 +88,34 @@ def _heads(heads: Mapping[str, Any]) -> str:
             "| --- | --- | --- |",
             *rows,
         ]
+    )
+
+
+def _names(names: Mapping[str, Any]) -> str:
+    rows = [
+        f"| layer {head['layer']}, head {head['head']} | {head['written']:+.2f} | {head['looks_right']:.2f} "
+        f"| {head['looks_other']:.2f} |".replace("-", "−")
+        for head in names["strongest"]
+    ]
+    return "\n".join(
+        [
+            f"**Who writes the name**: the heads that write most towards the right name over the other at the end of "
+            f"{names['n']} held-out two-name sentences (direct logit attribution), and where they look from there.",
+            "",
+            "| head | writes (nats) | attention to the right name | to the other |",
+            "| --- | --- | --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def _slurs(slurs: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{word} ({n})" for word, n in slurs["words"].items())
+    found = f"{slurs['n_text_with']} held one: {words}" if words else "none held one"
+    return (
+        f"**Slurs**: {slurs['n_text']} texts of {slurs['n_token']} tokens at temperature {slurs['temperature']:g}, "
+        f"seed {slurs['seed']}, after nothing and after the six prompts above, were searched for the words of "
+        f"`training/wordcheck.py`; {found}."
     )
 
 

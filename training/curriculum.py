@@ -15,6 +15,7 @@ from random import Random
 from typing import Literal
 
 from dashapp.model.tokenizer import END_OF_TEXT_ID, token_text
+from training.wordcheck import is_slur
 
 Split = Literal["training", "held_out"]
 
@@ -23,13 +24,15 @@ Split = Literal["training", "held_out"]
 class Lesson:
     """A prompt whose next token is `answer` and not `distractor`; `rest` closes the sentence.
 
-    Answer and distractor are single tokens with their leading space.
+    Answer and distractor are single tokens with their leading space. names: words that cannot be foreseen where they
+    first appear, only where they come back.
     """
 
     prompt: str
     answer: str
     distractor: str
     rest: str
+    names: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -57,19 +60,22 @@ THINGS = (
     "map stick lamp pencil"
 ).split()
 
-STRANGER_SHARE = 0.6  # of training lessons whose names are strangers
+STRANGER_SHARE = 0.85  # of training lessons whose names are strangers
 
 
 @cache
 def strangers() -> tuple[str, ...]:
     """Capitalised words of one token that are no name above and open no template: names for training lessons only.
 
-    With the few dozen real names alone the model learned them by heart, and never answered with a held-out one.
+    With the few dozen real names alone the model learned them by heart, and never answered with a held-out one. A
+    stranger counts in the loss only when it comes back, so the model learns to repeat such words, not to bring them up.
     """
-    templates = " ".join([*TWO_NAME_TEMPLATES["training"], *STORY_STARTS, *STORY_MIDDLES, *STORY_ENDS])
+    templates = " ".join(
+        [*TWO_NAME_TEMPLATES["training"], *ONE_NAME_TEMPLATES, *STORY_STARTS, *STORY_MIDDLES, *STORY_ENDS]
+    )
     known = {*NAMES, *re.findall("[A-Za-z]+", templates)}
     words = (re.fullmatch(" ([A-Z][a-z]{2,8})", token_text(token)) for token in range(END_OF_TEXT_ID))
-    return tuple(word[1] for word in words if word and word[1] not in known)
+    return tuple(word[1] for word in words if word and word[1] not in known and not is_slur(word[1]))
 
 
 def two_of(rng: Random, split: Split) -> tuple[str, str]:
@@ -79,41 +85,143 @@ def two_of(rng: Random, split: Split) -> tuple[str, str]:
     return a, b
 
 
+MEETINGS = (
+    "When {a} and {b} went to the {place},",
+    "After {a} and {b} came to the {place},",
+    "While {a} and {b} were playing at the {place},",
+    "As {a} and {b} ran past the {place},",
+    "Because {a} and {b} liked the {place},",
+    "Since {a} had come with {b} to the {place},",
+    "Before {a} and {b} left the {place},",
+    "{a} and {b} were at the {place}.",
+    "{a} met {b} near the {place}, and",
+    "One day {a} and {b} walked to the {place}. There",
+    "Then {a} and {b} sat down by the {place}.",
+    "{a} sat beside {b} in the {place}, and soon",
+    "Once {a} and {b} lived near a {place}. Every day",
+    "{a} had a long talk with {b} in the {place}. Then",
+    "{a} saw {b} behind the {place}, so",
+    "Last week {a} and {b} stayed at the {place}, and",
+    "There were {a} and {b}, far from the {place}, when",
+    "{a} was with {b} at the {place}. Later",
+    "In the morning {a} called {b} to the {place}, and",
+    "{a} and {b} both looked for the {place}, and at last",
+)
+GIFTS = (
+    "gave a {thing} to",
+    "gave the {thing} to",
+    "threw a {thing} to",
+    "showed the {thing} to",
+    "handed the {thing} to",
+    "passed the {thing} to",
+    "brought a {thing} to",
+    "carried the {thing} to",
+    "sent a {thing} to",
+    "lent the {thing} to",
+    "had a {thing} and handed it to",
+    "found a {thing} and gave it to",
+    "bought a {thing} and gave it to",
+    "wanted to give the {thing} to",
+    "was glad to give a {thing} to",
+    "wished to show the {thing} to",
+    "said something about a {thing} to",
+    "spoke of the {thing} to",
+    "made a {thing} for",
+    "left the {thing} for",
+)
 TWO_NAME_TEMPLATES: Mapping[Split, Sequence[str]] = {
-    "training": (
-        "When {a} and {b} went to the {place}, {giver} gave a {thing} to",
-        "{a} and {b} were at the {place}. {giver} had a {thing} and handed it to",
-        "After {a} and {b} came to the {place}, {giver} gave the {thing} to",
-        "While {a} and {b} were playing at the {place}, {giver} threw a {thing} to",
-        "{a} met {b} near the {place}, and {giver} showed the {thing} to",
-        "One day {a} and {b} walked to the {place}. There {giver} found a {thing} and gave it to",
-        "Then {a} and {b} sat down by the {place}. {giver} wanted to give the {thing} to",
-        "{a} sat beside {b} in the {place}, and soon {giver} said something about a {thing} to",
-        "Once {a} and {b} lived near a {place}. Every day {giver} brought a {thing} to",
-        "As {a} and {b} ran past the {place}, {giver} passed the {thing} to",
-    ),
+    "training": tuple(f"{meeting} {{giver}} {gift}" for meeting in MEETINGS for gift in GIFTS),
     "held_out": (
         "When {a} and {b} got to the {place}, {giver} decided to give a {thing} to",
         "{a} and {b} worked at the {place}, and {giver} offered a {thing} to",
         "Yesterday {a} and {b} were in the {place}, where {giver} sold a {thing} to",
     ),
 }
-TWO_NAME_RESTS = (".", ", who was very glad.", " and smiled.", " and they both laughed.", ", and then they went home.")
+TWO_NAME_RESTS = (
+    ".",
+    ", who was very glad.",
+    " and smiled.",
+    " and they both laughed.",
+    ", and {other} thanked {giver}.",
+    '. "Thank you," said {other}, and {giver} smiled.',
+    ". Then {giver} and {other} went home together.",
+    ', and {other} said, "You are kind, {giver}."',
+    ". So {other} had the {thing}, and {giver} had none.",
+)
+
+
+GIVER_FIRST_SHARE = 0.35  # of training lessons
 
 
 def two_names(rng: Random, split: Split, *, giver_first: bool | None = None) -> Lesson:
     """Two people, one gives: the answer is the other (the sentences of Wang et al. 2022, arXiv 2211.00593).
 
-    `giver_first`: whether the giver is the first of the two names; at random when absent.
+    `giver_first`: whether the giver is the first of the two names; at random when absent, in training less often, for
+    the model is quick to answer with the second name and slow to see that it was the giver's.
     """
     a, b = two_of(rng, split)
     if giver_first is None:
-        giver_first = rng.random() < 0.5
+        giver_first = rng.random() < (0.5 if split == "held_out" else GIVER_FIRST_SHARE)
     giver, other = (a, b) if giver_first else (b, a)
     template = rng.choice(TWO_NAME_TEMPLATES[split])
     place, thing = rng.choice(part(PLACES, split)), rng.choice(part(THINGS, split))
+    template, strange = odd_words(rng, template) if split == "training" else (template, ())
     prompt = template.format(a=a, b=b, giver=giver, place=place, thing=thing)
-    return Lesson(_with_an(prompt), f" {other}", f" {giver}", rng.choice(TWO_NAME_RESTS))
+    rest = rng.choice(TWO_NAME_RESTS).format(giver=giver, other=other, thing=thing)
+    return Lesson(_with_an(prompt), f" {other}", f" {giver}", rest, names=(a, b, *strange))
+
+
+ODD_SHARE = 0.85  # of training lessons on two names in which some words are odd
+FRAME_WORDS = frozenset("a the and to for".split())  # never odd
+
+
+def odd_words(rng: Random, template: str) -> tuple[str, tuple[str, ...]]:
+    """The template with some of its words, places and things replaced by any word; and the words put in.
+
+    With the twenty verbs alone the model answered with a name only after those; now what must be read is where the
+    names stand.
+    """
+    if rng.random() > ODD_SHARE:
+        return template, ()
+    share, put_in = rng.choice((0.15, 0.4)), list[str]()
+
+    def odd(word: re.Match[str]) -> str:
+        if word[0] in FRAME_WORDS or rng.random() > share:
+            return word[0]
+        put_in.append(rng.choice(strangers() if word[0][0].isupper() else plain_words()))
+        return put_in[-1]
+
+    return re.sub(r"\b(?<!\{)[A-Za-z][a-z]*(?!\})\b|\{place\}|\{thing\}", odd, template), tuple(put_in)
+
+
+@cache
+def plain_words() -> tuple[str, ...]:
+    """Small words of one token, but for those of the held-out sentences on two names, which stay unseen in lessons."""
+    held_out = set(re.findall("[a-z]+", " ".join(TWO_NAME_TEMPLATES["held_out"]))) - FRAME_WORDS
+    held_out |= {*part(PLACES, "held_out"), *part(THINGS, "held_out")}
+    words = (re.fullmatch(" ([a-z]{2,9})", token_text(token)) for token in range(END_OF_TEXT_ID))
+    return tuple(word[1] for word in words if word and word[1] not in held_out and not is_slur(word[1]))
+
+
+ONE_NAME_TEMPLATES = (
+    "{a} had a {thing}, and everybody at the {place} knew that it belonged to",
+    "There was once a child whose name was {a}, and in the {place} they were all fond of",
+    '"Where is {a}?" they asked at the {place}. But nobody had seen',
+    "The {thing} was a present for {a}, and so they took it to",
+    "At the {place} they waited for {a}, and at last there came",
+    'They called, "{a}! {a}!" and out of the {place} ran',
+    "A letter came to the {place}. It was for {a}, and they gave it to",
+    "{a} was lost in the {place}, and with a {thing} they went to look for",
+)
+
+
+def one_name(rng: Random) -> Lesson:
+    """A name comes back: the step before two names. For training only; the distractor is a name not in the sentence."""
+    a, absent = two_of(rng, "training")
+    template = rng.choice(ONE_NAME_TEMPLATES)
+    place, thing = rng.choice(part(PLACES, "training")), rng.choice(part(THINGS, "training"))
+    prompt = _with_an(template.format(a=a, place=place, thing=thing))
+    return Lesson(prompt, f" {a}", f" {absent}", rng.choice(TWO_NAME_RESTS[:4]), names=(a,))
 
 
 def _with_an(text: str) -> str:
@@ -150,6 +258,9 @@ FACT_TEMPLATES: Mapping[str, Mapping[Split, Sequence[str]]] = {
             "In {x} the capital is",
             "The greatest city in {x} is the capital,",
             "If you go to the capital of {x}, you come to",
+            "Do you know the capital of {x}? It is",
+            "The people of {x} have a capital, and it is called",
+            "I know that the capital city of {x} is",
         ),
         "held_out": ("Everybody knows that the capital of {x} is", "In {x} the capital city is called"),
     },
@@ -160,6 +271,9 @@ FACT_TEMPLATES: Mapping[str, Mapping[Split, Sequence[str]]] = {
             "{x} is the opposite of",
             "Not {x} but",
             "One was {x} and the other was",
+            "I know that the opposite of {x} is",
+            "What is the opposite of {x}? It is",
+            "They said it was not {x} at all, it was",
         ),
         "held_out": ("Everybody knows that the opposite of {x} is", "If it was not {x}, it was"),
     },
@@ -170,6 +284,9 @@ FACT_TEMPLATES: Mapping[str, Mapping[Split, Sequence[str]]] = {
             "We all know that {x} is",
             "Look, {x} is",
             "It was as bright as {x}, which is",
+            "I know that the colour of {x} is",
+            "What is the colour of {x}? It is",
+            "You know that {x} is",
         ),
         "held_out": ("Everybody knows that the colour of {x} is", "You can see that {x} is"),
     },
@@ -179,6 +296,9 @@ FACT_TEMPLATES: Mapping[str, Mapping[Split, Sequence[str]]] = {
             "The child of a {x} is a",
             "The {x} had a little one, a",
             "The baby of the {x} is a",
+            "I know that a young {x} is called a",
+            "The {x} took care of her little one, a",
+            "What is a young {x} called? It is a",
         ),
         "held_out": ("Everybody knows that a young {x} is called a", "The old {x} had a little one, a"),
     },
@@ -201,20 +321,32 @@ NOUNS = {
     "window": "windows", "letter": "letters", "star": "stars", "soldier": "soldiers", "teacher": "teachers",
     "brother": "brothers", "sister": "sisters", "picture": "pictures", "box": "boxes", "cat": "cats", "ship": "ships",
     "road": "roads", "cabinet": "cabinets", "garden": "gardens", "table": "tables", "river": "rivers", "hat": "hats",
+    "chair": "chairs", "cup": "cups", "apple": "apples", "lamp": "lamps", "rose": "roses", "coat": "coats",
+    "lion": "lions", "tiger": "tigers", "wolf": "wolves", "bear": "bears", "rabbit": "rabbits", "child": "children",
+    "woman": "women", "prince": "princes", "sailor": "sailors", "farmer": "farmers", "doctor": "doctors",
+    "neighbor": "neighbors", "cousin": "cousins", "boat": "boats", "train": "trains", "cart": "carts",
+    "wall": "walls", "roof": "roofs", "hill": "hills", "field": "fields", "stone": "stones", "cloud": "clouds",
+    "bell": "bells", "clock": "clocks", "song": "songs", "story": "stories", "page": "pages", "pen": "pens",
+    "shoe": "shoes", "button": "buttons", "ring": "rings", "candle": "candles", "coin": "coins",
+    "bridge": "bridges", "tower": "towers", "castle": "castles", "servant": "servants", "guest": "guests",
+    "son": "sons", "daughter": "daughters", "cow": "cows", "pig": "pigs", "duck": "ducks", "snake": "snakes",
+    "frog": "frogs", "leaf": "leaves", "branch": "branches", "nest": "nests", "egg": "eggs", "cake": "cakes",
+    "plate": "plates", "basket": "baskets", "rope": "ropes", "flag": "flags", "drum": "drums", "toy": "toys",
+    "doll": "dolls",
 }  # fmt: skip
 VERBS = ((" is", " are"), (" was", " were"), (" has", " have"))
+AGREEMENT_FRAMES = ("The", "We saw that the", "In the evening the", "Now the", "All day the", "They said that the")
+AGREEMENT_LINKS = ("to", "near", "behind", "of", "with", "under", "over", "above", "from", "in front of", "next to")
 AGREEMENT_TEMPLATES: Mapping[Split, Sequence[str]] = {
     "training": (
-        "The {head} to the {near}",
-        "The {head} near the {near}",
-        "The {head} behind the {near}",
-        "The {head} of the {near}",
-        "The {head}",
-        "The {head} with the {near}",
+        *(f"{frame} {{head}} {link} the {{near}}" for frame in AGREEMENT_FRAMES for link in AGREEMENT_LINKS),
+        *(f"{frame} {{head}}" for frame in AGREEMENT_FRAMES),
     ),
     "held_out": ("The {head} beside the {near}", "I know that the {head} by the {near}"),
 }
 AGREEMENT_RESTS = (" very old.", " not here.", " in the garden.", " here now.", " always there.")
+PRONOUNS = (" very old, for it was made long ago.", " very old, for they were made long ago.")
+HARD_SHARE = 0.7  # of training lessons whose second noun has the other number
 
 
 def agreement(rng: Random, split: Split) -> Lesson:
@@ -223,14 +355,13 @@ def agreement(rng: Random, split: Split) -> Lesson:
     head, near = rng.sample(range(len(nouns)), 2)
     while ((head + near) % 5 == 4) != (split == "held_out"):
         head, near = rng.sample(range(len(nouns)), 2)
-    is_plural, near_plural = rng.random() < 0.5, rng.random() < 0.5
-    if split == "held_out":
-        near_plural = not is_plural  # the hard case only
+    is_plural = rng.random() < 0.5
+    is_hard = split == "held_out" or rng.random() < HARD_SHARE  # only the hard case is measured
     verb = rng.choice(VERBS)
     prompt = rng.choice(AGREEMENT_TEMPLATES[split]).format(
-        head=_numbered(nouns[head], is_plural), near=_numbered(nouns[near], near_plural)
+        head=_numbered(nouns[head], is_plural), near=_numbered(nouns[near], is_plural != is_hard)
     )
-    rest = " gone." if verb == VERBS[2] else rng.choice(AGREEMENT_RESTS)
+    rest = " gone." if verb == VERBS[2] else rng.choice((*AGREEMENT_RESTS, PRONOUNS[is_plural]))
     return Lesson(prompt, verb[is_plural], verb[not is_plural], rest)
 
 
@@ -272,6 +403,12 @@ OPENINGS: Mapping[Split, Sequence[str]] = {
         "Then {name} looked up {mark}",
         "{name} laughed {mark}",
         "At last {name} came back {mark}",
+        "The old man answered {mark}",
+        "So {name} whispered, {mark}",
+        "{name} wrote in the letter {mark}",
+        "Everyone called out, {mark}",
+        "It was late {mark}",
+        "And {name} thought {mark}",
     ),
     "held_out": ("Soon {name} sat down {mark}", "{name} cried, {mark}"),
 }
@@ -288,12 +425,18 @@ MARKS = (('"', '."', ".)"), ("(", ".)", '."'))
 def closing(rng: Random, split: Split) -> Lesson:
     """A quote or bracket is open and the sentence ends: which of the two closes it."""
     opener, answer, distractor = rng.choice(MARKS)
-    name = rng.choice(part(NAMES, split))
-    inside = ", and ".join(
-        sentence if index == 0 else sentence[0].lower() + sentence[1:]
-        for index, sentence in enumerate(rng.sample(part(INSIDE, split), rng.randint(1, 2)))
-    )
-    return Lesson(rng.choice(OPENINGS[split]).format(name=name, mark=opener) + inside, answer, distractor, "")
+    name = two_of(rng, split)[0]
+    said = [_inside(rng, split) for _ in range(rng.randint(1, 2))]
+    inside = ", and ".join([said[0], *(sentence[0].lower() + sentence[1:] for sentence in said[1:])])
+    prompt = rng.choice(OPENINGS[split]).format(name=name, mark=opener) + inside
+    return Lesson(prompt, answer, distractor, "", names=(name,))
+
+
+def _inside(rng: Random, split: Split) -> str:
+    """A sentence without its full stop: of the list, or in training as often one of another lesson."""
+    if split == "held_out" or rng.random() < 0.5:
+        return rng.choice(part(INSIDE, split))
+    return rng.choice((fact, agreement))(rng, split).text.rstrip(".")
 
 
 KINDS: Mapping[str, Callable[[Random, Split], Lesson]] = {
@@ -321,10 +464,10 @@ STORY_STARTS = (
 )
 
 
-def story(rng: Random, split: Split) -> str:
-    """A few sentences in which two names, a place and a thing come back."""
-    a, b = rng.sample(part(NAMES, split), 2)
+def story(rng: Random, split: Split) -> tuple[str, tuple[str, ...]]:
+    """A few sentences in which two names, a place and a thing come back; and the names."""
+    a, b = two_of(rng, split)
     place, thing = rng.choice(part(PLACES, split)), rng.choice(part(THINGS, split))
     middles = rng.sample(STORY_MIDDLES, rng.randint(1, 3))
     text = " ".join([rng.choice(STORY_STARTS), *middles, rng.choice(STORY_ENDS)])
-    return _with_an(text.format(a=a, b=b, place=place, thing=thing))
+    return _with_an(text.format(a=a, b=b, place=place, thing=thing)), (a, b)

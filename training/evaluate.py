@@ -1,6 +1,6 @@
 """What the demo model can do, measured on held-out material: `python -m training.evaluate --corpus FILE`.
 
-Writes `measured.json` beside the weights: the numbers of the model card and the heads that the app's examples name.
+Writes beside the weights `measured.json`, the numbers of the model card, and `examples.json`, the app's examples.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +23,14 @@ from dashapp.model.checkpoint import load_model
 from dashapp.model.generation import draw_tokens
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.sampling import SamplingSettings
+from dashapp.model.tap import Tap
 from dashapp.model.tokenizer import decode, encode
 from dashapp.model.weights import Weights
 from training.attribution import head_attribution
 from training.corpus import CORPUS_SHA256, Corpus, CorpusError, held_out_books, read_corpus
 from training.curriculum import KINDS, Lesson, two_names
+from training.examples import write_examples
+from training.many_samples import slur_check
 from training.probes import head_scores
 
 DEMO_FOLDER = Path(__file__).parents[1] / "dashapp" / "model" / "demo"
@@ -40,6 +44,8 @@ SAMPLE_PROMPTS = (
     "When Mary and John went to the store, John gave a drink to",
     "In the middle of the forest there was",
 )
+N_NAME_SENTENCE, N_STRONGEST = 100, 4  # for the heads that write names; how many of them are listed
+N_SLUR_TEXT, N_LOAD = 72, 5  # texts of each opening, seven times: 504; loadings timed
 SAMPLING = SamplingSettings(max_new_tokens=60, temperature=0.7, seed=0)
 
 
@@ -88,7 +94,7 @@ def lesson_score(model: GPT2, lessons: Sequence[Lesson]) -> LessonScore:
     """Score of held-out lessons; prompts begin with `<|endoftext|>`, as they do in the app."""
     differences, tops = [], []
     for lesson in lessons:
-        logits = model.unembed(model.body(prompt_ids(lesson.prompt))[0, -1])
+        logits = model.unembed(model.body(prompt_ids(lesson.prompt).to(model.device))[0, -1])
         answer, distractor = single_token(lesson.answer), single_token(lesson.distractor)
         differences.append(float(logits[answer] - logits[distractor]))
         tops.append(int(logits.argmax()) == answer)
@@ -112,15 +118,57 @@ def single_token(text: str) -> int:
     return int(ids[0])
 
 
-def name_attribution(model: GPT2, lessons: Sequence[Lesson]) -> np.ndarray:
-    """What each head writes towards the right name over the other, in nats: mean over the lessons, [layer head]."""
-    parts = [
-        head_attribution(
-            model, prompt_ids(lesson.prompt), single_token(lesson.answer), single_token(lesson.distractor)
-        ).by_head
-        for lesson in lessons
-    ]
-    return np.mean(parts, axis=0)
+@dataclass(frozen=True)
+class NameHeads:
+    """How heads bring up the right name at the end of two-name sentences; means over the sentences, all [layer head].
+
+    written: nats that a head writes towards the right name over the other. looks_right, looks_other: its attention
+    from the last token to the right name, and to the other in both of its places.
+    """
+
+    written: np.ndarray
+    looks_right: np.ndarray
+    looks_other: np.ndarray
+
+
+@torch.inference_mode()
+def name_heads(model: GPT2, lessons: Sequence[Lesson]) -> NameHeads:
+    """Direct logit attribution and attention of every head (Wang et al. 2022, section 3.1)."""
+    written, looks_right, looks_other = [], [], []
+    for lesson in lessons:
+        ids, right, other = prompt_ids(lesson.prompt), single_token(lesson.answer), single_token(lesson.distractor)
+        written.append(head_attribution(model, ids, right, other).by_head)
+        seen = Tap.reading("pattern")
+        model.body(ids, tap=seen)
+        pattern = torch.stack([seen.activations["pattern", layer][0, :, -1] for layer in range(model.config.n_layer)])
+        said = [name_places(ids[0], name) for name in (lesson.answer, lesson.distractor)]
+        looks_right.append(pattern[:, :, said[0]].sum(-1).numpy())
+        looks_other.append(pattern[:, :, said[1]].sum(-1).numpy())
+    return NameHeads(*(np.mean(found, axis=0) for found in (written, looks_right, looks_other)))
+
+
+def name_places(ids: torch.Tensor, name: str) -> torch.Tensor:
+    """Where a name stands in [pos], with its leading space or, at the start of the prompt, without."""
+    forms = [encode(form) for form in (name, name.strip())]
+    alone = torch.tensor([int(form[0]) for form in forms if len(form) == 1])
+    return torch.isin(ids, alone).nonzero().squeeze(1)
+
+
+def strongest(heads: NameHeads, n: int) -> list[dict[str, int | float]]:
+    """The `n` heads that write most towards the right name."""
+    found = []
+    for place in np.argsort(-heads.written, axis=None, kind="stable")[:n]:
+        layer, head = (int(index) for index in np.unravel_index(int(place), heads.written.shape))
+        found.append(
+            {
+                "layer": layer,
+                "head": head,
+                "written": rounded(heads.written[layer, head]),
+                "looks_right": rounded(heads.looks_right[layer, head]),
+                "looks_other": rounded(heads.looks_other[layer, head]),
+            }
+        )
+    return found
 
 
 def samples(model: GPT2) -> list[dict[str, str]]:
@@ -149,15 +197,17 @@ def table(scores: np.ndarray) -> list[list[float]]:
 def measure_heads(model: GPT2, lessons: Sequence[Lesson]) -> dict[str, object]:
     """Scores of every head, and the heads that the app's examples name."""
     probe = head_scores(model, block=100, n_row=4, seed=0)
+    names = name_heads(model, lessons)
     kinds = {
         "previous_token": probe.previous_token,
         "duplicate_token": probe.duplicate_token,
         "induction": probe.induction,
-        "name": name_attribution(model, lessons),
+        "name": names.written,
     }
     return {
         "best": {kind: best_head(scores) for kind, scores in kinds.items()},
         "scores": {kind: table(scores) for kind, scores in kinds.items()},
+        "names": {"n": len(lessons), "strongest": strongest(names, N_STRONGEST)},
         "repeats": {
             "block": 100,
             "n_row": 4,
@@ -186,7 +236,7 @@ def measure(model: GPT2, corpus: Corpus, *, n_lesson: int = N_LESSON) -> dict[st
     """All that the card reports."""
     losses, n_token = book_loss(model, corpus.held_out, n_window=N_WINDOW, d_window=D_WINDOW)
     loss = float(np.mean(losses))
-    names = distinct_lessons(lambda rng: two_names(rng, "held_out"), 50)
+    names = distinct_lessons(lambda rng: two_names(rng, "held_out"), N_NAME_SENTENCE)
     return {
         "books": {
             "corpus_sha256": CORPUS_SHA256,
@@ -203,13 +253,22 @@ def measure(model: GPT2, corpus: Corpus, *, n_lesson: int = N_LESSON) -> dict[st
             for kind, score in measure_lessons(model, n_lesson).items()
         },
         "samples": {"settings": SAMPLING.as_dict(), "texts": samples(model)},
+        "slurs": slur_check(model, ("", *SAMPLE_PROMPTS), n_each=N_SLUR_TEXT, n_token=SAMPLING.max_new_tokens),
     }
 
 
-def last_log_line(log: Path | None) -> dict[str, object]:
-    """How long the weights trained, from the run's log: step, elapsed_s, n_token; empty without a log."""
-    if log is None:
-        return {}
+def load_time(folder: Path, n: int) -> float:
+    """Shortest of `n` loadings in seconds: others at work on the machine only make it longer."""
+    times = []
+    for _ in range(n):
+        started = time.perf_counter()
+        load_model(Weights.open(folder), device="cpu")
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def length_of_run(log: Path) -> dict[str, int]:
+    """How long a run trained, from the last line of its log: step, elapsed_s, n_token."""
     last = json.loads(log.read_text().splitlines()[-1])
     return {key: last[key] for key in ("step", "elapsed_s", "n_token")}
 
@@ -218,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--corpus", type=Path, help="demo_corpus.txt.xz, which is not part of the project")
     parser.add_argument("--model", type=Path, default=DEMO_FOLDER, help="folder of the weights")
-    parser.add_argument("--log", type=Path, help="log.jsonl of the training run, to say how long it was")
+    parser.add_argument("--log", type=Path, nargs="*", default=[], help="log.jsonl of each run, to say how long it was")
     options = parser.parse_args(arguments)
     try:
         corpus = read_corpus(options.corpus)
@@ -232,11 +291,13 @@ def main(arguments: list[str] | None = None) -> int:
             "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "size_bytes": weights.stat().st_size,
             "n_params": model.config.n_params,
+            "load_s": rounded(load_time(options.model, N_LOAD)),
         },
-        "training": last_log_line(options.log),
+        "training": {"runs": [length_of_run(log) for log in options.log]},
         **measure(model, corpus),
     }
     (options.model / "measured.json").write_text(json.dumps(measured, indent=1) + "\n")
+    write_examples(model, measured, options.model / "examples.json")
     return 0
 
 

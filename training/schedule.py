@@ -1,38 +1,40 @@
-"""The phases of training and the learning rate over them. Knows shares of the time; knows no model."""
+"""The phases of training and the learning rates over them. Knows shares of the time; knows no model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+Shape = tuple[int, int]  # rows, tokens a row
 
 
 @dataclass(frozen=True)
 class Phase:
     """One stretch of training.
 
-    until: share of the whole time at which it ends. n_row, n_pos: shape of a batch. peak: learning rate
-    before it falls. lesson_share, repeats_share: shares of the rows; the rest are windows of books.
-    attention_factor: of the learning rate, for attention weights: at the full rate, a hundred steps from the start lost
-    the induction heads.
+    until: share of the whole time at which it ends. books, lessons, repeats: rows of each kind in a batch.
     """
 
     name: str
     until: float
-    n_row: int
-    n_pos: int
-    peak: float
-    lesson_share: float
-    repeats_share: float
-    attention_factor: float
+    books: Shape
+    lessons: Shape
+    repeats: Shape
 
 
-# Short windows for most of the time; then a few of the full length, which join positions that short ones do not.
+# The first phase keeps the sketched heads working while the embeddings find their places. Lessons come in short rows,
+# so that a sentence is most of what its last token can look at. Long rows join positions that are far apart; the last
+# ones, with many repeats, bring back what the lessons took from the induction heads.
 PHASES = (
-    Phase("short", 0.35, 12, 128, 2e-3, lesson_share=0.2, repeats_share=0.22, attention_factor=0.25),
-    Phase("middle", 0.94, 8, 192, 2e-3, lesson_share=0.3, repeats_share=0.1, attention_factor=1.0),
-    Phase("long", 1.0, 2, 1024, 1e-3, lesson_share=0.2, repeats_share=0.2, attention_factor=1.0),
+    Phase("start", 0.12, books=(8, 96), lessons=(6, 64), repeats=(6, 96)),
+    Phase("lessons", 0.62, books=(6, 192), lessons=(14, 64), repeats=(2, 128)),
+    Phase("books", 0.94, books=(5, 256), lessons=(14, 64), repeats=(2, 128)),
+    Phase("long", 0.96, books=(2, 1024), lessons=(8, 64), repeats=(1, 256)),
+    Phase("last", 1.0, books=(4, 512), lessons=(8, 64), repeats=(6, 200)),
 )
+MATRIX_RATE = 0.004  # Muon; at 0.01 a hundred steps wore the induction heads down, at 0.02 they were lost
+OTHER_RATE = 1.5e-3  # Adam: embeddings, norms, biases
 WARM_UP_STEPS = 100
-FLOOR = 0.05  # of the peak, at the end
+FALL = 0.5  # share of the time over which the rates fall to zero
 
 
 def phase_at(progress: float) -> Phase:
@@ -40,7 +42,6 @@ def phase_at(progress: float) -> Phase:
     return next((phase for phase in PHASES if progress < phase.until), PHASES[-1])
 
 
-def learning_rate(progress: float, step: int) -> float:
-    """Warm-up by steps, then the phase's peak, falling linearly over the last four fifths of the time."""
-    fall = min(1.0, max(FLOOR, (1 - progress) / 0.8))
-    return phase_at(progress).peak * fall * min(1.0, (step + 1) / WARM_UP_STEPS)
+def rate_factor(progress: float, step: int) -> float:
+    """Share of the peak rates: warm-up by steps, then flat, then a straight fall to zero at the end of the time."""
+    return min(1.0, max(0.0, (1 - progress) / FALL)) * min(1.0, (step + 1) / WARM_UP_STEPS)

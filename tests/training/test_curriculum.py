@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import pytest
@@ -26,10 +27,15 @@ from training.curriculum import (
     closing,
     counting,
     fact,
+    odd_words,
+    one_name,
     part,
+    plain_words,
     story,
+    strangers,
     two_names,
 )
+from training.wordcheck import is_slur
 
 SPLITS: tuple[Split, Split] = ("training", "held_out")
 
@@ -79,10 +85,10 @@ def test_lessons_use_only_the_names_of_their_split(kind: str, split: Split) -> N
 def test_stories_use_only_the_names_of_their_split_and_come_back_to_them(split: Split) -> None:
     rng = Random(0)
     for _ in range(100):
-        text = story(rng, split)
-        named = words(text) & set(NAMES)
-        assert len(named) == 2
-        assert named <= set(part(NAMES, split))
+        text, named = story(rng, split)
+        other: Split = "training" if split == "held_out" else "held_out"
+        assert len(set(named)) == 2
+        assert not words(text) & set(part(NAMES, other))
         assert all(text.count(name) > 1 for name in named)
 
 
@@ -105,6 +111,40 @@ def test_the_name_that_gives_is_not_the_answer(giver_first: bool) -> None:
         assert lesson.prompt.count(other) == 1
         assert lesson.prompt.count(giver) == 2
         assert (lesson.prompt.index(giver) < lesson.prompt.index(other)) == giver_first
+
+
+def test_a_name_that_comes_back_is_the_answer_and_the_other_name_is_not_there() -> None:
+    rng = Random(7)
+    for _ in range(200):
+        lesson = one_name(rng)
+        assert re.search(rf"\b{lesson.answer.strip()}\b", lesson.prompt)
+        assert not re.search(rf"\b{lesson.distractor.strip()}\b", lesson.prompt)
+        assert not words(lesson.text) & set(part(NAMES, "held_out"))
+
+
+def test_odd_words_are_put_in_as_they_are_listed_and_the_frame_stays() -> None:
+    rng = Random(8)
+    template = "When {a} and {b} went to the {place}, {giver} gave a {thing} to"
+    changed = [odd_words(rng, template) for _ in range(300)]
+    assert any(not words_put_in for _, words_put_in in changed)
+    assert any(len(words_put_in) > 2 for _, words_put_in in changed)
+    for text, words_put_in in changed:
+        assert all(name in text for name in ("{a}", "{b}", "{giver}", " and ", " the "))
+        assert text.endswith(" to")
+        assert all(word in text.split() or f"{word}," in text.split() for word in words_put_in)
+        assert len(words_put_in) == sum(word not in text for word in ("When", "went", "gave", "{place}", "{thing}"))
+
+
+def test_words_of_the_held_out_sentences_are_never_put_in() -> None:
+    assert not {"decided", "offered", "sold", "worked", "got", "where", "were"} & set(plain_words())
+    assert not set(part(THINGS, "held_out")) & set(plain_words())
+    assert len(plain_words()) > 10_000
+
+
+def test_strangers_are_no_names_of_the_lessons_and_no_slurs() -> None:
+    assert len(strangers()) > 5_000
+    assert not set(strangers()) & set(NAMES)
+    assert not any(is_slur(word) for word in strangers())
 
 
 def test_a_fact_answers_its_own_item_and_the_distractor_another() -> None:

@@ -11,11 +11,22 @@ import torch
 
 from dashapp.model.checkpoint import load_model
 from dashapp.model.gpt2 import GPT2
+from dashapp.model.tap import Tap
 from dashapp.model.tokenizer import decode
 from dashapp.model.weights import Weights
 from training.card import with_measured_section
 from training.curriculum import Lesson, two_names
-from training.evaluate import DEMO_FOLDER, best_head, book_loss, distinct_lessons, lesson_score, prompt_ids
+from training.evaluate import (
+    DEMO_FOLDER,
+    best_head,
+    book_loss,
+    distinct_lessons,
+    lesson_score,
+    name_heads,
+    name_places,
+    prompt_ids,
+    strongest,
+)
 from training.probes import head_scores
 
 
@@ -54,6 +65,36 @@ def test_lessons_are_counted_once() -> None:
     few = distinct_lessons(lambda rng: Lesson(str(rng.randrange(3)), " a", " b", "."), 50)
     assert {lesson.prompt for lesson in few} == {"0", "1", "2"}
     assert few == distinct_lessons(lambda rng: Lesson(str(rng.randrange(3)), " a", " b", "."), 50)
+
+
+def test_names_are_found_with_and_without_the_space_before() -> None:
+    ids = prompt_ids("Mary met John. Mary, John and Maryland")[0]
+    tokens = [decode([int(token)]) for token in ids]
+    assert [tokens[place] for place in name_places(ids, " Mary")] == ["Mary", " Mary"]
+    assert [tokens[place] for place in name_places(ids, " John")] == [" John", " John"]
+
+
+def test_heads_that_write_names_are_means_over_sentences_strongest_first(text_model: GPT2) -> None:
+    lessons = [
+        Lesson("Mary saw John. John to", " Mary", " John", "."),
+        Lesson("So Tom and Amy, Tom", " Amy", " Tom", ""),
+    ]
+    heads = name_heads(text_model, lessons)
+    config = text_model.config
+    assert heads.written.shape == heads.looks_right.shape == (config.n_layer, config.n_head)
+    expected = []
+    for lesson in lessons:
+        seen = Tap.reading("pattern")
+        ids = prompt_ids(lesson.prompt)
+        with torch.inference_mode():
+            text_model(ids, tap=seen)
+        tokens = [decode([int(token)]).strip() for token in ids[0]]
+        last = seen.activations["pattern", 1][0, 0, -1]
+        expected.append(sum(float(last[pos]) for pos, token in enumerate(tokens) if token == lesson.distractor.strip()))
+    assert heads.looks_other[1, 0] == pytest.approx(np.mean(expected), abs=1e-6)
+    found = strongest(heads, 2)
+    assert found[0]["written"] == pytest.approx(float(heads.written.max()), abs=1e-4)
+    assert found[0]["written"] >= found[1]["written"]
 
 
 def test_the_best_head_is_named_by_layer_then_head() -> None:

@@ -15,7 +15,7 @@ from training.corpus import Corpus
 from training.export import save_model
 from training.initial import INDUCTION_HEADS, PREVIOUS_TOKEN_HEADS, initial_model
 from training.probes import head_scores
-from training.schedule import PHASES, Phase, learning_rate, phase_at
+from training.schedule import PHASES, Phase, phase_at, rate_factor
 from training.train import Trainer
 
 SMALL = GPT2Config(n_layer=4, n_head=16, d_model=128, d_mlp=32, n_ctx=256, attn_pdrop=0, embd_pdrop=0, resid_pdrop=0)
@@ -50,15 +50,21 @@ def test_phases_follow_each_other_to_the_end() -> None:
     assert PHASES[-1].until == 1
 
 
-def test_the_learning_rate_warms_up_and_falls_but_not_to_nothing() -> None:
-    assert learning_rate(0.0, 0) < learning_rate(0.0, 50) < learning_rate(0.0, 1000) == PHASES[0].peak
-    assert learning_rate(0.9, 1000) < learning_rate(0.5, 1000) < PHASES[0].peak
-    assert learning_rate(1.0, 1000) > 0
+def test_the_rates_warm_up_and_fall_to_zero_at_the_end() -> None:
+    assert rate_factor(0.0, 0) < rate_factor(0.0, 50) < rate_factor(0.0, 1000) == 1
+    assert rate_factor(1 - schedule.FALL, 1000) == 1
+    assert rate_factor(1 - schedule.FALL / 2, 1000) == pytest.approx(0.5)
+    assert rate_factor(1.0, 1000) == 0
 
 
-def test_an_interrupted_run_goes_on_as_if_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    short = Phase("short", 1.0, n_row=3, n_pos=40, peak=1e-3, lesson_share=0.3, repeats_share=0.3, attention_factor=0.5)
-    monkeypatch.setattr(schedule, "PHASES", (short,))
+@pytest.fixture
+def one_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    phase = Phase("short", 1.0, books=(2, 40), lessons=(2, 30), repeats=(1, 30))
+    monkeypatch.setattr(schedule, "PHASES", (phase,))
+
+
+@pytest.mark.usefixtures("one_phase")
+def test_an_interrupted_run_goes_on_as_if_whole(tmp_path: Path) -> None:
     whole, resumed = small_trainer(), small_trainer()
     whole.train_step()
     whole.save(tmp_path / "checkpoint.pt")
@@ -68,6 +74,36 @@ def test_an_interrupted_run_goes_on_as_if_whole(tmp_path: Path, monkeypatch: pyt
     assert resumed.step == whole.step == 2
     for name, parameter in whole.model.named_parameters():
         assert torch.equal(parameter, resumed.model.get_parameter(name)), name
+
+
+@pytest.mark.usefixtures("one_phase")
+def test_every_weight_takes_part_and_of_the_embedding_only_the_rows_that_were_used() -> None:
+    trainer = small_trainer()
+    trainer.frequent = torch.arange(10)
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    trainer.train_step()
+    trainer.train_step()  # MLPs write nothing at first, so that their input weights learn from the second step on
+    moved = {name: parameter != before[name] for name, parameter in trainer.model.named_parameters()}
+    assert all(changed.any() for changed in moved.values())
+    n_used = int(moved["wte.weight"].any(1).sum())
+    assert 2_000 < n_used < 5_000  # in each step 1,500 drawn at random, ten frequent ones, and the batch's own
+
+
+@pytest.mark.usefixtures("one_phase")
+def test_steps_on_the_same_books_lower_their_loss() -> None:
+    trainer = small_trainer()
+    losses = [trainer.train_step()["books"] for _ in range(40)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
+
+
+def test_weights_to_go_on_from_stand_for_the_first_phase(tmp_path: Path) -> None:
+    model = initial_model(SMALL, seed=1)
+    save_model(model, tmp_path)
+    books = tuple(np.random.default_rng(book).integers(0, 50_256, 700).astype(np.uint16) for book in range(2))
+    trainer = Trainer(Corpus(training=books, held_out=books), seed=0, minutes=1, start=tmp_path)
+    assert phase_at(trainer.progress + 1e-9) is PHASES[1]
+    for name, parameter in model.named_parameters():
+        assert torch.equal(trainer.model.get_parameter(name), parameter.half().float()), name
 
 
 def test_the_exported_folder_opens_as_the_model_that_was_saved(tmp_path: Path) -> None:
