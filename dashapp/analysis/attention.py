@@ -102,8 +102,8 @@ def looks_at(trace: Trace, layer: int, pos: int) -> np.ndarray:
 def looked_at_by(trace: Trace, layer: int, pos: int) -> np.ndarray:
     """A key's column in every head of a layer: float64 [head query], zero before `pos`.
 
-    exp(score − log Σ exp of the query's row), which the trace keeps in float32: its rounding, 6e-8 of its size, is the
-    relative error of a weight.
+    exp(score − log Σ exp of the query's row), which the trace keeps in float32: what rounding took from it, some 1e-6
+    where scores are about 10, is the relative error of a weight.
     """
     q, k = trace.read("q", layer), trace.read("k", layer)
     weights = np.zeros(q.shape[:2])  # [head query]
