@@ -39,10 +39,10 @@ class SamplingSettings:
         self._check_whole("seed", self.seed, "any whole number from 0 will do")
         temperature, top_p = self.temperature, self.top_p
         if not _is_number(temperature) or not 0 <= temperature <= sys.float_info.max:
-            rule = "Temperature is a number from 0 (always the most likely token) upwards."
+            rule = "a number from 0 upwards (0 always takes the likeliest token)"
             raise BadSampling("temperature", temperature, rule, "Try 0.8.")
         if not _is_number(top_p) or not 0 < top_p <= 1:
-            rule = "top_p is a share of the probability, above 0 and at most 1 (1 keeps every token)."
+            rule = "a share of the probability, above 0 and at most 1 (1 keeps every token)"
             raise BadSampling("top_p", top_p, rule, "Try 0.95.")
         # One form for one setting, so that 1 and 1.0 make the same key.
         object.__setattr__(self, "temperature", float(temperature) + 0.0)
@@ -51,7 +51,7 @@ class SamplingSettings:
     @staticmethod
     def _check_whole(name: str, value: object, remedy: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise BadSampling(name, value, f"{name} is a whole number from 0 upwards.", f"{remedy.capitalize()}.")
+            raise BadSampling(name, value, "a whole number from 0 upwards", f"{remedy.capitalize()}.")
 
     def as_dict(self) -> dict[str, int | float | bool]:
         return asdict(self)

@@ -251,7 +251,9 @@ def test_a_bad_setting_is_refused_by_its_name_and_value(name: str, value: object
     with pytest.raises(BadSampling) as refused:
         replace(SamplingSettings(), **{name: value})  # type: ignore[arg-type]
     assert refused.value.name == name
-    assert f"{name} is {value!r}." in str(refused.value)
+    said = name.capitalize().replace("_", "-").replace("Max-new-tokens", "New tokens")
+    assert str(refused.value).startswith(f"{said} must be ")
+    assert f"Here it is {value!r}.".replace("-", "−") in str(refused.value)
 
 
 def test_whole_numbers_and_fractions_of_one_value_are_one_setting() -> None:
