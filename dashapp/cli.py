@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 # Settings that mean something to a command which serves nothing.
 ENGINE_SETTINGS = ("model", "models_dir", "cache_dir", "cache_size", "device", "dtype", "log_level")
 N_TOP_SHOWN = 3
+TABLE_SAYS = (
+    "Surprisal: how unexpected the token was. Likelier tokens: how many were expected more. "
+    f"Expected next: the {N_TOP_SHOWN} likeliest after it."
+)
 
 Command = Callable[[argparse.Namespace, Settings], int]
 
@@ -134,29 +138,33 @@ def models(options: argparse.Namespace, settings: Settings) -> int:
         return 0
     for info in infos:
         n_params = "" if info.n_params is None else f"{info.n_params / 1e6:,.0f}M parameters"
-        place = "here" if info.is_local else "on the hub"
+        place = "here" if info.is_local else "not on this machine yet"
         print(f"{info.name:<16} {n_params:<18} {in_megabytes(info.size_bytes):>9}  {info.problem or place}")
     print(f"Any other folder in Hugging Face format: --model FOLDER, or put it under {settings.models_dir}")
     return 0
 
 
 def cache(options: argparse.Namespace, settings: Settings) -> int:
-    """Show, tidy or clear the cache of traces and runs."""
+    """Show, tidy or clear the cache of traces, runs and the prompts of long links."""
     from dashapp.store.disk import open_store
+    from dashapp.store.recipes import RecipeStore
 
     store = open_store(settings.cache_dir, settings.cache_size)
+    recipes = RecipeStore(settings.recipes_dir)
     if options.clear:
         from dashapp.jobs.manager import forget_jobs  # imports dash, which listing can do without
 
         store.clear()
+        recipes.clear()
         forget_jobs(settings.cache_dir / "jobs")
     n_removed = store.check()
-    stats = store.stats()
+    stats, n_recipes = store.stats(), recipes.totals()[0]
     if options.json:
-        print(json.dumps({"folder": str(settings.cache_dir), **asdict(stats)}, indent=2))
+        print(json.dumps({"folder": str(settings.cache_dir), **asdict(stats), "n_recipes": n_recipes}, indent=2))
         return 0
     used = f"{in_megabytes(stats.size_bytes)} of {in_megabytes(stats.limit_bytes)}"
-    print(f"{settings.cache_dir}: traces: {stats.n_traces:,}, runs: {stats.n_runs:,}, {used}")
+    counts = f"traces: {stats.n_traces:,}, runs: {stats.n_runs:,}, results: {stats.n_results:,}, {used}"
+    print(f"{settings.cache_dir}: {counts}; prompts of long links: {n_recipes:,}")
     if n_removed:
         print(f"Removed {n_removed} leftovers of processes that died.")
     return 0
@@ -210,7 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     models_parser = add("models", models)
     models_parser.add_argument("--fetch", metavar="NAME", help="Fetch a published model from the hub.")
     cache_parser = add("cache", cache)
-    cache_parser.add_argument("--clear", action="store_true", help="Remove all traces and runs.")
+    cache_parser.add_argument(
+        "--clear", action="store_true", help="Remove all traces and runs, and the prompts of long links."
+    )
     for sub in (models_parser, cache_parser, add("doctor", doctor), add("settings", show_settings, setting_names())):
         _add_json(sub)
     return parser
@@ -300,13 +310,13 @@ class _Stream:
 
 
 def _trace_as_table(trace: Trace) -> str:
-    lines = [f"{'pos':>4}  {'token':<16} {'surprisal':>10}  {'rank':>6}  expected next"]
+    lines = [f"{'pos':>4}  {'token':<16} {'surprisal':>10}  {'likelier tokens':>15}  expected next"]
     for row in _trace_as_json(trace)["tokens"]:
         expected = ", ".join(f"{top['text']!r} {math.exp(top['logprob']):.1%}" for top in row["top"][:N_TOP_SHOWN])
         bits = f"{-row['logprob'] / math.log(2):.2f} bits" if row["pos"] else ""
         rank = f"{row['rank']:,}" if row["pos"] else ""
-        lines.append(f"{row['pos']:>4}  {row['text']!r:<16} {bits:>10}  {rank:>6}  {expected}")
-    return "\n".join([*lines, f"{trace!r}, {in_megabytes(trace.size_bytes)}"])
+        lines.append(f"{row['pos']:>4}  {row['text']!r:<16} {bits:>10}  {rank:>15}  {expected}")
+    return "\n".join([*lines, TABLE_SAYS, f"{trace!r}, {in_megabytes(trace.size_bytes)}"])
 
 
 def _trace_as_json(trace: Trace) -> dict[str, Any]:

@@ -83,9 +83,10 @@ def _cache(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    from dashapp.model.registry import is_here, locate
+    from dashapp.model.registry import is_here, locate, refuse_unknown_names
     from dashapp.model.weights import Weights
 
+    refuse_unknown_names(settings.models, models_dir=settings.models_dir)
     if not (is_here(settings.model, models_dir=settings.models_dir) or Path(settings.model).is_dir()):
         return f"{settings.model!r} is not on this machine; the first start fetches it"
     weights = Weights.open(locate(settings.model, models_dir=settings.models_dir, dtype=settings.dtype))

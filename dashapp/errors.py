@@ -4,17 +4,19 @@
     ├── PromptError       the person at the prompt can fix it
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
     ├── ConfigError       whoever starts the app can fix it
-    │   ├── UnknownSetting   BadSetting   PortTaken
+    │   ├── UnknownSetting   BadSetting   UnknownAllowedModel   PortTaken   TransformersMissing
     ├── ModelError        whoever chose the model can fix it
-    │   ├── UnknownModel   ModelNotAllowed   ModelTooLarge   UnsupportedDtype   NoSuchDevice
+    │   ├── NoModelNamed   UnknownModel   ModelNotAllowed   ModelNotHere   OtherWeights
+    │   ├── ModelTooLarge   UnsupportedDtype   NoSuchDevice
     │   ├── ModelUnreachable   DiskTooSmall   HubCacheUnwritable   WrongDownload
     │   └── CheckpointError   NotAModelFolder   UnreadableConfig   UnsupportedConfig   ForeignTokenizer
     │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
     │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
+    │   ├── RecipeGone   RecipeTooLarge
     └── JobError          running it again may help
-        ├── JobRefused   JobTimedOut   JobStopped   UnexpectedFailure
+        ├── JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   UnexpectedFailure
 
 A class owns its sentence: callers pass values, the class says the rule, the instance and the remedy. `ValueError` and
 `TypeError` are for programmers and are never caught.
@@ -100,18 +102,27 @@ class NotText(PromptError):
         )
 
 
+# The settings of the sampler as the page names them; flags of the command line are the same words.
+SAID_SETTINGS = {
+    "max_new_tokens": "New tokens",
+    "temperature": "Temperature",
+    "top_k": "Top-k",
+    "top_p": "Top-p",
+    "seed": "Seed",
+}
+
+
 class BadSampling(PromptError):
     def __init__(self, name: str, value: object, rule: str, remedy: str) -> None:
         self.name = name
-        super().__init__(rule, f"{name} is {value!r}.", remedy)
+        said = repr(value) if isinstance(value, str) else repr(value).replace("-", "−")
+        super().__init__(f"{SAID_SETTINGS[name]} must be {rule}.", f"Here it is {said}.", remedy)
 
 
 class EmptySetting(PromptError):
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(
-            "Every setting of the sampler needs a number.", f"The field of {name} is empty.", "Fill it in."
-        )
+        super().__init__(f"{SAID_SETTINGS[name]} must be a number.", "Here it is empty.", "Fill it in.")
 
 
 # Settings ------------------------------------------------------------------------------------------------------------
@@ -135,6 +146,15 @@ class BadSetting(ConfigError):
         super().__init__(f"{name} {rule}.", f"It is {value!r}.", f"Try for example {name}={example} instead.")
 
 
+class UnknownAllowedModel(ConfigError):
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            "DASHAPP_MODELS names 'demo', published GPT-2 models, or folders under the models folder.",
+            f"{name!r} is none of these.",
+            f"Known models, nearest first: {nearest_first(name, known)}.",
+        )
+
+
 class PortTaken(ConfigError):
     def __init__(self, host: str, port: int, cause: str) -> None:
         super().__init__(
@@ -144,11 +164,29 @@ class PortTaken(ConfigError):
         )
 
 
+class TransformersMissing(ConfigError):
+    def __init__(self, cause: object) -> None:
+        super().__init__(
+            "The comparison with Hugging Face's model needs the package transformers.",
+            f"It cannot be imported here: {str(cause).rstrip('.')}.",
+            "Run `pip install transformers` in the app's environment and compare again.",
+        )
+
+
 # Models --------------------------------------------------------------------------------------------------------------
 
 
 class ModelError(DashappError):
     """Addressed to whoever chose the model."""
+
+
+class NoModelNamed(ModelError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A request says which model it is for.",
+            "This one names none.",
+            "Choose a model at the top of the page, and press Generate again.",
+        )
 
 
 class UnknownModel(ModelError):
@@ -166,6 +204,24 @@ class ModelNotAllowed(ModelError):
             "This server loads only the models that its operator allows.",
             f"{name!r} is not among them.",
             f"Choose one of {nearest_first(name, allowed)}, or have it added to DASHAPP_MODELS.",
+        )
+
+
+class ModelNotHere(ModelError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "A model must be on this machine before it can be used.",
+            f"{name!r} is not here yet.",
+            "Download it in the list of models at the top of the page, or choose another there, and press Generate.",
+        )
+
+
+class OtherWeights(ModelError):
+    def __init__(self, name: str, wanted: str, found: str) -> None:
+        super().__init__(
+            "A link shows the same numbers only with the weights that it was made with.",
+            f"It was made with {name!r} of fingerprint {wanted[:12]}, and {name!r} here has {found[:12]}.",
+            "Press Generate to run the prompt with the weights that are here.",
         )
 
 
@@ -412,6 +468,24 @@ class WeightsMissing(StoreError):
         )
 
 
+class RecipeGone(StoreError):
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "A link to a long prompt carries a key, and the prompt itself stays on the server that made the link.",
+            f"This server has nothing under the key {key[:8]!r}.",
+            "Open the link on the server that made it, or ask whoever sent it for the prompt.",
+        )
+
+
+class RecipeTooLarge(StoreError):
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"A prompt is kept for its link up to {limit_bytes:,} bytes, encoded for an address.",
+            f"This one takes {size_bytes:,}.",
+            "Shorten it, or pass it on without a link.",
+        )
+
+
 # Jobs ----------------------------------------------------------------------------------------------------------------
 
 
@@ -443,6 +517,24 @@ class JobStopped(JobError):
             "A job that is stopped keeps the tokens that were drawn.",
             "This one was stopped before there was anything to keep.",
             "Press Generate to run it again.",
+        )
+
+
+class JobLost(JobError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A job answers or says why it cannot.",
+            "This one ended without a word: its process was killed, or the machine ran out of memory.",
+            "Press Retry.",
+        )
+
+
+class TraceGone(JobError):
+    def __init__(self) -> None:
+        super().__init__(
+            "An analysis reads the trace of a prompt from the cache.",
+            "That of this prompt is no longer there.",
+            "Press Generate to compute it again.",
         )
 
 

@@ -13,6 +13,7 @@ from gunicorn.app.base import BaseApplication
 
 from dashapp.app import create_app, manager_of, open_source
 from dashapp.errors import PortTaken
+from dashapp.jobs.works import HOMES
 from dashapp.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Flask:
         """Called in the serving process, after it was forked: nothing of ours ran before."""
         app = create_app(self._settings)
-        manager_of(app).warm_up(_compute_example)
+        manager_of(app).warm_up(_compute_example, homes=HOMES)
         server: Flask = app.server
         return server
 

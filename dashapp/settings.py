@@ -117,7 +117,9 @@ class Settings:
     models_dir: Path = _setting(
         lambda: _cache_home() / "models", _folder, "Folder of models in Hugging Face format, one folder each."
     )
-    cache_dir: Path = _setting(lambda: _cache_home() / "cache", _folder, "Folder of traces, runs and fingerprints.")
+    cache_dir: Path = _setting(
+        lambda: _cache_home() / "cache", _folder, "Folder of traces, runs, long links and fingerprints."
+    )
     cache_size: int | None = _setting(
         None, _size, "Most that traces may take on disk, such as 8GB; 'auto' is 8 GB or a quarter of the free disk."
     )
@@ -156,6 +158,11 @@ class Settings:
     def fingerprints_file(self) -> Path:
         """Where the fingerprints of weights are kept."""
         return self.cache_dir / "fingerprints.json"
+
+    @property
+    def recipes_dir(self) -> Path:
+        """Where the prompts of long links are kept."""
+        return self.cache_dir / "recipes"
 
     @property
     def n_jobs(self) -> int:

@@ -35,7 +35,8 @@ class Hub:
 
     files: (repo, file) → content. status: answer everything with it. cut_after: break each answer off after so many
     bytes, as long as `n_cuts` lasts. ignores_ranges: always send the whole file. garbles: send other bytes of the same
-    number. announces: say this size instead of the true one. pause_s: wait before each 64 KiB.
+    number. announces: say this size instead of the true one. pause_s: wait before each 64 KiB. hold_after: send the
+    bytes of a file from there on only once it is None.
     """
 
     address: str
@@ -47,6 +48,7 @@ class Hub:
     garbles: bool = False
     announces: int | None = None
     pause_s: float = 0.0
+    hold_after: int | None = None
     requests: list[Request] = field(default_factory=list)
 
     def ranges(self, file: str) -> list[str]:
@@ -100,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         start = 0 if self.hub.ignores_ranges or not asked else int(asked.removeprefix("bytes=").rstrip("-"))
         self.start(key[1], content, start)
         if with_body:
-            self.send(content[start:])
+            self.send(content[start:], start)
 
     def refuse(self, status: int) -> None:
         self.send_response(status)
@@ -121,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("ETag", f'"{etag_of(file, content)}"')
         self.end_headers()
 
-    def send(self, body: bytes) -> None:
+    def send(self, body: bytes, start: int) -> None:
         if self.hub.garbles:
             body = bytes(byte ^ 0xFF for byte in body)
         is_cut = bool(self.hub.n_cuts) and len(body) > self.hub.cut_after
@@ -131,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # a client that went away is what some tests are about
             for first in range(0, len(body), 1 << 16):
                 time.sleep(self.hub.pause_s)
+                while self.hub.hold_after is not None and start + first >= self.hub.hold_after:
+                    time.sleep(0.02)
                 self.wfile.write(body[first : first + (1 << 16)])
         self.close_connection = is_cut or self.hub.announces is not None
 

@@ -152,7 +152,7 @@ def test_too_many_ids_and_none_at_all_are_refused(model: GPT2) -> None:
 
 
 def test_bad_sampling_is_refused_by_name(model: GPT2) -> None:
-    with pytest.raises(BadSampling, match=r"top_p is 2\."):
+    with pytest.raises(BadSampling, match=r"Top-p must be .* Here it is 2\."):
         api.generate(model, "!", top_p=2, cache=False)
 
 

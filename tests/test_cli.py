@@ -17,6 +17,7 @@ import dashapp
 from dashapp.cli import main
 from dashapp.jobs.manager import open_job_cache
 from dashapp.settings import Settings, flag, setting_names, variable
+from dashapp.store.recipes import RecipeStore
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +33,17 @@ def printed_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[st
     return dict(json.loads(capsys.readouterr().out))
 
 
-def test_trace_prints_one_row_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+def test_trace_prints_one_row_a_token(capsys: pytest.CaptureFixture[str], model_folder: Path) -> None:
     assert main(["trace", "The cat sat"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:5]] == ["0", "1", "2", "3"]
     assert "' cat'" in lines[3]
     assert "bits" in lines[3]
+    assert lines[0].split("  ")[-2].strip() == "likelier tokens"
+    column = slice(lines[0].index("likelier"), lines[0].index("  expected"))
+    ranks = dashapp.trace(dashapp.load(model_folder), "The cat sat", cache=False).read("rank").tolist()
+    assert [line[column].strip() for line in lines[1:5]] == ["", *(f"{rank:,}" for rank in ranks[1:])]
+    assert "Likelier tokens: how many were expected more." in lines[5]
     assert "bits" not in lines[1]  # nothing stands before the first token, so nothing was expected of it
 
 
@@ -103,8 +109,9 @@ def test_prompt_is_read_from_standard_input(
         (["trace", "x", "--model", "gtp2"], "'gpt2'"),
         (["trace", "", "--no-bos"], "at least one token"),
         (["trace", "a b c d e f g h i j k l m n"], "at most 13 tokens. The prompt has 15. Shorten it by 2."),
-        (["generate", "x", "--temperature", "-1"], "temperature is -1.0"),
-        (["generate", "x", "--top-p", "0"], "top_p is 0.0"),
+        (["generate", "x", "--temperature", "-1"], "Temperature must be a number from 0 upwards (0 always"),
+        (["generate", "x", "--temperature", "-1"], "Here it is −1.0. Try 0.8."),
+        (["generate", "x", "--top-p", "0"], "Here it is 0.0."),
         (["trace", "x", "--dtype", "int8"], "--dtype is one of float32, bfloat16"),
         (["trace", "x", "--out", "/no/such/folder/x"], "there is no folder '/no/such/folder'"),
         (["generate", "x", "--out", "/"], "'/' cannot be written: it is a folder"),
@@ -123,7 +130,10 @@ def test_refusal_is_one_sentence_and_status_2(
 
 def test_models_lists_demo_the_hub_and_folders(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["models"]) == 0
-    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[:-1]]
+    lines = capsys.readouterr().out.splitlines()[:-1]
+    names = [line.split()[0] for line in lines]
+    assert lines[0].endswith("  here")
+    assert lines[-1].endswith("  not on this machine yet") or "memory" in lines[-1]
     assert names == ["demo", "distilgpt2", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]
 
 
@@ -134,6 +144,13 @@ def test_cache_counts_and_clears(capsys: pytest.CaptureFixture[str]) -> None:
     assert (held["n_traces"], held["n_runs"]) == (1, 1)
     cleared = printed_json(capsys, "cache", "--clear", "--json")
     assert (cleared["n_traces"], cleared["n_runs"], cleared["size_bytes"]) == (0, 0, 0)
+
+
+def test_cache_counts_and_clears_the_prompts_of_long_links(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    RecipeStore(tmp_path / "cache" / "recipes").put("prompt=my+dear+secret", secret="a secret of a server")
+    assert printed_json(capsys, "cache", "--json")["n_recipes"] == 1
+    assert printed_json(capsys, "cache", "--clear", "--json")["n_recipes"] == 0
+    assert not any((tmp_path / "cache" / "recipes").iterdir())
 
 
 def test_clearing_leaves_no_byte_of_what_jobs_left(tmp_path: Path) -> None:
@@ -216,6 +233,18 @@ def test_doctor_names_what_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path
     bad = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BAD")]
     assert all("config.json" in line for line in bad)
     assert len(bad) == 2  # the model, and the first token it would draw
+
+
+@pytest.mark.parametrize(("command", "status"), [("serve", 2), ("doctor", 1)])
+def test_a_misspelt_model_among_the_allowed_ones_is_said_at_the_start(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, status: int
+) -> None:
+    monkeypatch.setattr("dashapp.server.refuse_taken_port", lambda host, port: None)
+    monkeypatch.setenv("DASHAPP_MODELS", "demo,gtp2")
+    monkeypatch.setenv("DASHAPP_CACHE_DIR", str(tmp_path))
+    assert main([command]) == status
+    told = capsys.readouterr()
+    assert "'gtp2' is none of these. Known models, nearest first: 'gpt2'" in told.out + told.err
 
 
 def test_commands_that_run_no_model_import_no_torch() -> None:

@@ -21,17 +21,25 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "PromptTooLarge": ({"size_bytes": 123_456, "limit_bytes": 65_536}, ("123,456", "65,536")),
     "UnencodablePrompt": ({"position": 41, "character": "\ud83d"}, ("Character 42", r"'\ud83d'")),
     "BadSampling": (
-        {"name": "top_p", "value": 1.5, "rule": "top_p is a share.", "remedy": "Try 0.9."},
-        ("top_p is 1.5.", "top_p is a share.", "Try 0.9."),
+        {"name": "top_p", "value": 1.5, "rule": "a share", "remedy": "Try 0.9."},
+        ("Here it is 1.5.", "Top-p must be a share.", "Try 0.9."),
     ),
     "UnknownSetting": ({"name": "DASHAPP_PROT", "known": ["DASHAPP_HOST", "DASHAPP_PORT"]}, ("'DASHAPP_PORT', 'DAS",)),
     "BadSetting": (
         {"name": "DASHAPP_PORT", "value": "x", "rule": "is a number", "example": "8050"},
         ("DASHAPP_PORT is a number.", "'x'", "DASHAPP_PORT=8050"),
     ),
+    "UnknownAllowedModel": ({"name": "gtp2", "known": ["demo", "gpt2"]}, ("'gtp2'", "'gpt2', 'demo'")),
     "PortTaken": ({"host": "127.0.0.1", "port": 8050, "cause": "in use"}, ("127.0.0.1:8050", "DASHAPP_PORT=8051")),
+    "TransformersMissing": ({"cause": "No module named 'transformers'"}, ("pip install transformers",)),
+    "NoModelNamed": ({}, ()),
     "UnknownModel": ({"name": "gpt3", "known": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
     "ModelNotAllowed": ({"name": "gpt2-xl", "allowed": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
+    "ModelNotHere": ({"name": "gpt2"}, ()),
+    "OtherWeights": (
+        {"name": "gpt2", "wanted": "0123456789ab", "found": "fedcba9876543210"},
+        ("'gpt2' of fingerprint 0123456789ab", "here has fedcba987654."),
+    ),
     "ModelTooLarge": (
         {"name": "gpt2-xl", "needed_bytes": 6_400_000_000, "available_bytes": 31_250_000},
         ("6,400 MB", "31.2 MB"),
@@ -68,15 +76,19 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "TraceTooLarge": ({"size_bytes": 343_000_000, "limit_bytes": 99_940_000}, ("343 MB", "99.9 MB")),
     "StoreUnavailable": ({"folder": Path("cache"), "cause": OSError(13, "Permission denied")}, ()),
     "UnwritableFile": ({"path": "/a/b.trace", "cause": "it is a folder"}, ("'/a/b.trace'", "it is a folder")),
-    "EmptySetting": ({"name": "top_k"}, ("The field of top_k is empty",)),
+    "EmptySetting": ({"name": "top_k"}, ("Top-k must be a number. Here it is empty.",)),
     "NotText": ({"position": 6}, ("Byte 7",)),
     "WeightsMissing": (
         {"model": "gpt2", "fingerprint": "0123456789abcdef", "problem": "they are gone"},
         ("'gpt2'", "0123456789ab)", "they are gone."),
     ),
+    "RecipeGone": ({"key": "0123456789abcdef0123456789abcdef"}, ("'01234567'",)),
+    "RecipeTooLarge": ({"size_bytes": 1_234_567, "limit_bytes": 1_000_000}, ("1,234,567", "1,000,000")),
     "JobRefused": ({"request_id": "0123456789abcdef"}, ("'01234567'",)),
     "JobTimedOut": ({"limit_s": 1200}, ("1,200 s",)),
     "JobStopped": ({}, ()),
+    "JobLost": ({}, ()),
+    "TraceGone": ({}, ()),
     "UnexpectedFailure": ({"failure_id": "1f2e3d4c"}, ()),
 }
 
@@ -139,9 +151,15 @@ def test_quoted_values_keep_their_repr() -> None:
     assert r"'a\nb'" in str(errors.UnknownModel("a\nb", ["demo"]))
 
 
+def test_settings_of_the_sampler_are_named_as_on_the_page() -> None:
+    from dashapp.shell.prompt_bar import NUMBERS
+
+    assert {id_.replace("-", "_"): label for id_, label, *_ in NUMBERS} == errors.SAID_SETTINGS
+
+
 def test_attributes_carry_what_callers_act_on() -> None:
     assert (errors.PromptTooLong(5, 3).n_tokens, errors.PromptTooLong(5, 3).n_ctx) == (5, 3)
-    assert errors.BadSampling("top_k", -1, "It counts.", "Try 0.").name == "top_k"
+    assert errors.BadSampling("top_k", -1, "a count", "Try 0.").name == "top_k"
     assert (errors.TraceTooLarge(5, 3).size_bytes, errors.TraceTooLarge(5, 3).limit_bytes) == (5, 3)
     assert (errors.ModelTooLarge("x", 5, 3).needed_bytes, errors.ModelTooLarge("x", 5, 3).available_bytes) == (5, 3)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -25,6 +26,8 @@ from dashapp.errors import DiskTooSmall, HubCacheUnwritable, ModelUnreachable, W
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # bytes that are here, bytes in all
 
@@ -134,6 +137,7 @@ class _Fetch:
     def _complete(self, file: _RemoteFile, partial: Path, report: Callable[[int], None]) -> None:
         """Fetch until all bytes are here, from where the last try stopped."""
         tries = TRIES
+        report(_size(partial))
         while (have := _size(partial)) < file.size_bytes:
             try:
                 with partial.open("ab") as target, self._hub_errors(file.name):
@@ -211,7 +215,8 @@ class _Fetch:
         try:
             yield
         except _Interrupted as error:
-            raise ModelUnreachable(self.name, self.hub, f"there is no connection ({error})") from error
+            logger.warning("The hub at %s cannot be reached: %s", self.hub, error)
+            raise ModelUnreachable(self.name, self.hub, "there is no connection") from error
 
     @contextmanager
     def _hub_errors(self, file: str) -> Iterator[None]:
@@ -227,9 +232,8 @@ class _Fetch:
         except OfflineModeIsEnabled as error:
             raise ModelUnreachable(self.name, self.hub, "HF_HUB_OFFLINE forbids it") from error
         except LocalEntryNotFoundError as error:
-            raise ModelUnreachable(
-                self.name, self.hub, f"there is no connection ({error.__cause__ or error})"
-            ) from error
+            logger.warning("The hub at %s cannot be reached: %s", self.hub, error.__cause__ or error)
+            raise ModelUnreachable(self.name, self.hub, "there is no connection") from error
         except httpx2.HTTPError as error:
             raise _Interrupted(str(error) or type(error).__name__) from error
 

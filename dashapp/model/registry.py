@@ -5,17 +5,24 @@ A visitor's name is looked up, never made into a path. Knows names and folders; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dashapp.errors import CheckpointError, ModelNotAllowed, NotAModelFolder, UnknownModel
+from dashapp.errors import (
+    CheckpointError,
+    ModelNotAllowed,
+    ModelNotHere,
+    NotAModelFolder,
+    UnknownAllowedModel,
+    UnknownModel,
+)
 from dashapp.model.config import GPT2Config
 from dashapp.model.download import Progress, cached_folder, fetch_folder
 from dashapp.model.memory import available_memory, refuse_too_large
-from dashapp.model.weights import CONFIG_FILE, WEIGHTS_FILE, read_config
+from dashapp.model.weights import CONFIG_FILE, WEIGHTS_FILE, Weights, read_config
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).with_name("demo")
@@ -55,7 +62,8 @@ HUB_MODELS = {
 class ModelInfo:
     """One model of a list. size_bytes: of its weights on disk, or about what would be fetched.
 
-    problem: why a folder cannot be loaded, as far as its config.json tells; then n_params is None.
+    problem: why it cannot be loaded. Of a folder only what its config.json tells, n_params is None then; who opens
+    models adds the rest.
     """
 
     name: str
@@ -65,6 +73,12 @@ class ModelInfo:
     n_params: int | None
     folder: Path | None = None
     problem: str | None = None
+
+
+def info_of(weights: Weights) -> ModelInfo:
+    """The row of a model that is open, wherever its folder is."""
+    kind: Literal["demo", "folder"] = "demo" if weights.folder == DEMO_FOLDER else "folder"
+    return _folder_info(weights.name, weights.folder, kind)
 
 
 def available(
@@ -111,6 +125,31 @@ def locate(
     refuse_too_large(str(name), model.config.n_params, dtype, available_bytes=free)
     found = cached_folder(model.repo, HUB_FILES, hub_cache)
     return found or fetch_folder(str(name), model.repo, HUB_FILES, cache_dir=hub_cache, progress=progress)
+
+
+def find(
+    name: str,
+    *,
+    models_dir: Path | None = None,
+    allowed: AbstractSet[str] | None = None,
+    hub_cache: Path | None = None,
+) -> Path:
+    """The folder of a model that is on this machine; `name` and `allowed` as for `locate`, which would fetch it.
+
+    Raises: UnknownModel, ModelNotAllowed, ModelNotHere.
+    """
+    folder = _local_folder(name, models_dir, allowed) or cached_folder(HUB_MODELS[name].repo, HUB_FILES, hub_cache)
+    if folder is None:
+        raise ModelNotHere(name)
+    return folder
+
+
+def refuse_unknown_names(names: Iterable[str], *, models_dir: Path | None = None) -> None:
+    """Raise UnknownAllowedModel for a name in the list of allowed models that no model bears: a misspelt one."""
+    known = [DEMO, *HUB_MODELS, *_folders(models_dir)]
+    for name in names:
+        if name not in known:
+            raise UnknownAllowedModel(name, known)
 
 
 def name_of(model: str | Path, *, models_dir: Path | None = None) -> str:
@@ -171,7 +210,7 @@ def _named_folders(models_dir: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _folder_info(name: str, folder: Path, kind: Literal["demo", "folder"]) -> ModelInfo:
-    size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors") if path.is_file())
     try:
         n_params = read_config(folder).n_params
         if not size_bytes:

@@ -88,6 +88,20 @@ def encode_prompt(text: str, *, n_ctx: int, bos: bool = True, special_tokens: bo
     return ids
 
 
+def shortened(text: str, *, n_ctx: int, bos: bool = True) -> str:
+    """The longest beginning of a prompt that ends between two of its tokens, or nearly, and fits into the context.
+
+    Cut at a token, for a cut inside a word would make other tokens of it; a character is never cut. text: one that
+    `encode_prompt` refuses as too long or too large. Raises: UnencodablePrompt.
+    """
+    room = n_ctx - bos
+    ids = encode(text[: n_ctx * longest_token_bytes()])[:room]  # no character is less than a byte
+    start = decode_bytes(ids).decode(errors="ignore")
+    while len(encode(start)) > room:  # what is left of a cut word may take more tokens than it did
+        start = start[:-1]
+    return start
+
+
 def decode(ids: Sequence[int] | np.ndarray) -> str:
     """The text of token ids; bytes that are not UTF-8 become U+FFFD, one per broken sequence."""
     return decode_bytes(ids).decode(errors="replace")

@@ -201,6 +201,20 @@ class Weights:
                 self._fingerprints.put(self._state, known, now_ns=time.time_ns())
         return known
 
+    @property
+    def known_fingerprint(self) -> str | None:
+        """`fingerprint` where no weight need be read for it; None otherwise, and after the files have changed."""
+        is_known = "fingerprint" in self.__dict__ or (self._fingerprints and self._fingerprints.get(self._state))
+        return self.fingerprint if is_known and not self.has_changed else None
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the files are others by now than those that were opened, or gone."""
+        try:
+            return self._state_now().key != self._state.key
+        except OSError:
+            return True
+
     def _hash(self) -> str:
         digest = hashlib.sha256()
         digest.update(_canonical_json({"format": FINGERPRINT_FORMAT, "computation": self.config.computation}))

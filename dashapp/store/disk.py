@@ -1,7 +1,8 @@
-"""The store of traces and runs on this machine's disk, under a size limit. Knows keys; knows nothing of models.
+"""The store of traces, runs and results on this machine's disk, under a size limit. Knows keys, no models.
 
     folder/traces/   cache.db and one safetensors file a trace; the least recently used goes first
     folder/runs/     the same for runs, so that a run outlives its trace, which is computed again from its tokens
+    folder/results/  the same for what analysis jobs computed, so that a large trace does not push out many of them
     folder/locks/    one file for each key that is being computed at this moment
 
 What is damaged is removed and logged, and then it is simply not here: whoever asked computes it again.
@@ -13,12 +14,14 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
+
+import numpy as np
 
 from dashapp.errors import DamagedTrace, NotATrace, StoreUnavailable, TraceTooLarge
 from dashapp.store import locks
@@ -26,29 +29,33 @@ from dashapp.store.files import FileCache
 from dashapp.store.index import SUFFIX
 from dashapp.traces.keys import is_key
 from dashapp.traces.record import Heal, Trace
+from dashapp.traces.result import Result
 from dashapp.traces.run import Run
 
 logger = logging.getLogger(__name__)
 
 LARGEST_DEFAULT_BYTES: Final = 8 * 10**9
 RUN_SHARE: Final = 4  # runs take at most a quarter of the limit; a few KB each, they hardly come near it
+RESULT_SHARE: Final = 4  # so do results
+ROOMS: Final = ("traces", "runs", "results")
 ORPHAN_AGE_S: Final = 600.0  # a writer that wrote nothing for ten minutes is taken for dead
 
-Kept = TypeVar("Kept", Trace, Run)
+Kept = TypeVar("Kept", Trace, Run, Result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStats:
-    """What the store holds: size_bytes of n_traces and n_runs together, of at most limit_bytes."""
+    """What the store holds: size_bytes of n_traces, n_runs and n_results together, of at most limit_bytes."""
 
     n_traces: int
     n_runs: int
+    n_results: int
     size_bytes: int
     limit_bytes: int
 
 
 class TraceStore:
-    """Traces and runs by key. Threads share one object; processes each open the folder for themselves.
+    """Traces, runs and results by key. Threads share one object; processes each open the folder for themselves.
 
     folder: made if absent. size_limit_bytes: of all files together, see `default_size_limit`.
     Raises: StoreUnavailable when the folder cannot be used.
@@ -59,8 +66,7 @@ class TraceStore:
         self.size_limit_bytes = size_limit_bytes
         if os.path.expandvars(self.folder) != str(self.folder):  # diskcache would go where the variable points
             raise StoreUnavailable(self.folder, "its name holds a variable")
-        self._traces = FileCache(self.folder / "traces")
-        self._runs = FileCache(self.folder / "runs")
+        self._traces, self._runs, self._results = self._rooms = [FileCache(self.folder / room) for room in ROOMS]
         self._locks = self.folder / "locks"
 
     def get_trace(self, key: str, *, heal: Heal | None = None) -> Trace | None:
@@ -86,6 +92,18 @@ class TraceStore:
         self._runs.put(_checked(run.key), run.chunks, size_bytes=run.size_bytes, limit_bytes=limit_bytes)
         self._traces.make_room(self._limit_for_traces())
 
+    def get_result(self, key: str) -> Mapping[str, np.ndarray] | None:
+        """The arrays of an analysis by name, memory-mapped and read-only; None when not here or damaged."""
+        result = self._get(self._results, key, Result.open)
+        return result.arrays if result else None
+
+    def put_result(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep the arrays of an analysis. Raises: TraceTooLarge, StoreUnavailable."""
+        result = Result.of(_checked(key), arrays)
+        limit_bytes = self.size_limit_bytes // RESULT_SHARE
+        self._results.put(key, result.chunks, size_bytes=result.size_bytes, limit_bytes=limit_bytes)
+        self._traces.make_room(self._limit_for_traces())
+
     def refuse_too_large(self, size_bytes: int) -> None:
         """Raise TraceTooLarge if a trace of this size could not be kept, before anything is computed."""
         if size_bytes > self._limit_for_traces():
@@ -101,21 +119,25 @@ class TraceStore:
             yield
 
     def discard(self, key: str) -> None:
-        """Remove the trace or run of a key, if it is here."""
-        self._traces.discard(_checked(key))
-        self._runs.discard(key)
+        """Remove the trace, run or result of a key, if it is here."""
+        for room in self._rooms:
+            room.discard(_checked(key))
 
     def clear(self) -> None:
-        """Remove all traces and runs; who reads one at this moment goes on reading."""
-        self._traces.clear()
-        self._runs.clear()
+        """Remove all traces, runs and results; who reads one at this moment goes on reading."""
+        for room in self._rooms:
+            room.clear()
 
     def stats(self) -> StoreStats:
         """What the store holds now."""
-        n_traces, trace_bytes = self._traces.totals()
-        n_runs, run_bytes = self._runs.totals()
-        size_bytes = trace_bytes + run_bytes
-        return StoreStats(n_traces=n_traces, n_runs=n_runs, size_bytes=size_bytes, limit_bytes=self.size_limit_bytes)
+        (n_traces, n_runs, n_results), sizes = zip(*(room.totals() for room in self._rooms), strict=True)
+        return StoreStats(
+            n_traces=n_traces,
+            n_runs=n_runs,
+            n_results=n_results,
+            size_bytes=sum(sizes),
+            limit_bytes=self.size_limit_bytes,
+        )
 
     def check(self, *, older_than_s: float = ORPHAN_AGE_S) -> int:
         """Remove what processes that died have left: half-written files, lost rows, locks. How many were removed.
@@ -123,18 +145,18 @@ class TraceStore:
         Safe while others write: their files are younger than `older_than_s`, and their locks are held.
         """
         before = time.time() - older_than_s
-        n_removed = self._traces.reconcile(before=before) + self._runs.reconcile(before=before)
+        n_removed = sum(room.reconcile(before=before) for room in self._rooms)
         return n_removed + locks.remove_abandoned(self._locks)
 
     def close(self) -> None:
         """Close this thread's connections."""
-        self._traces.close()
-        self._runs.close()
+        for room in self._rooms:
+            room.close()
 
     # Below: reading what may be damaged --------------------------------------------------------------------------
 
     def _limit_for_traces(self) -> int:
-        return max(0, self.size_limit_bytes - self._runs.totals()[1])
+        return max(0, self.size_limit_bytes - self._runs.totals()[1] - self._results.totals()[1])
 
     def _get(self, cache: FileCache, key: str, read: Callable[[Path], Kept]) -> Kept | None:
         path = cache.find(_checked(key))
@@ -163,10 +185,15 @@ class TraceStore:
         return heal_after_removal
 
 
+def new_store(folder: Path, size_limit_bytes: int | None) -> TraceStore:
+    """The store in a folder, with connections of its own; without a limit it is `default_size_limit`."""
+    return TraceStore(folder, size_limit_bytes=size_limit_bytes or default_size_limit(folder))
+
+
 @cache
 def open_store(folder: Path, size_limit_bytes: int | None) -> TraceStore:
-    """The store in a folder, opened once a process; without a limit it is `default_size_limit`."""
-    return TraceStore(folder, size_limit_bytes=size_limit_bytes or default_size_limit(folder))
+    """The same, opened once a process: not for one that forks, for connections do not survive that."""
+    return new_store(folder, size_limit_bytes)
 
 
 def default_size_limit(folder: Path | str) -> int:
@@ -181,7 +208,7 @@ def default_size_limit(folder: Path | str) -> int:
         free_bytes = shutil.disk_usage(disk).free
     except OSError as error:
         raise StoreUnavailable(folder, error.strerror or error) from error
-    held_bytes = sum(_size_of(path) for room in ("traces", "runs") for path in (folder / room).glob(f"*{SUFFIX}"))
+    held_bytes = sum(_size_of(path) for room in ROOMS for path in (folder / room).glob(f"*{SUFFIX}"))
     return min(LARGEST_DEFAULT_BYTES, (free_bytes + held_bytes) // 4)
 
 

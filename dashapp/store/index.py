@@ -41,8 +41,8 @@ class WrittenFile:
     size_bytes: int
 
 
-class RawFiles(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
-    """diskcache's way to the disk: keys are strings, values are `WrittenFile` going in and a path coming out."""
+class TextKeys(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
+    """diskcache's way to the disk with keys that are text: it would pickle any other."""
 
     def put(self, key: object) -> tuple[str, bool]:
         if not isinstance(key, str):
@@ -53,6 +53,10 @@ class RawFiles(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
         if raw and isinstance(key, str):
             return key
         raise DamagedTrace(Path(self._directory) / DATABASE, "it has a key that is not text")
+
+
+class RawFiles(TextKeys):
+    """Values are `WrittenFile` going in and a path coming out."""
 
     def store(self, value: object, read: bool, key: object = UNKNOWN) -> tuple[int, int, str, None]:  # noqa: ARG002
         if not isinstance(value, WrittenFile):

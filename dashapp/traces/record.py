@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
 from dashapp.traces.keys import trace_key
 from dashapp.traces.names import TENSORS, TRACE_FORMAT, n_checks, n_slices, tensor_shapes, trace_bytes
 
-UNEMBEDDING = ("ln_f.weight", "ln_f.bias", "wte.weight")
+TOKENS_AT_ONCE: Final = 2048  # rows of the token embeddings in one product: 6 MB in the 124M shape
 
 Heal = Callable[[], "Trace"]  # computes a damaged trace again
 
@@ -198,12 +198,41 @@ class Trace:
         Computed in float32 from the last residual stream, the final norm and the unembedding.
         Raises: WeightsMissing when the weights that made the trace are not at hand.
         """
-        final = self.read("resid", -1)
+        return self._unembedded(slice(None))
+
+    def logits_at(self, pos: int) -> np.ndarray:
+        """Logits after one token, float32 [d_vocab]: a row of `logits`, without the time and memory of the others.
+
+        Raises: WeightsMissing.
+        """
+        return self._unembedded(slice(pos, pos + 1))[0]
+
+    def _unembedded(self, where: slice) -> np.ndarray:
+        final = self.read("resid", -1)[where]
         centred = final - final.mean(axis=-1, keepdims=True)
-        gain, bias, wte = (self.weights.float32(name, dtype=self.dtype) for name in UNEMBEDDING)
-        normed = centred * self.read("ln_scale", -1)[:, None] * gain + bias  # [pos d_model]
-        # Published files may start a tensor at any byte; a product with such an array takes seven times as long.
-        return normed @ np.require(wte, requirements=["ALIGNED"]).T  # [pos d_vocab]
+        gain, bias = (self.weights.float32(name, dtype=self.dtype) for name in ("ln_f.weight", "ln_f.bias"))
+        return self.unembedded(centred * self.read("ln_scale", -1)[where, None] * gain + bias)
+
+    def unembedded(self, normed: np.ndarray) -> np.ndarray:
+        """Logits, float32 [row d_vocab], of states [row d_model] that went through the final LayerNorm.
+
+        Raises: WeightsMissing.
+        """
+        logits = np.empty((len(normed), self.config.d_vocab), dtype=np.float32)
+        narrow = normed.astype(np.float32)
+        for start, rows in self.embedding_blocks():
+            np.matmul(narrow, rows.T, out=logits[:, start : start + len(rows)])
+        return logits
+
+    def embedding_blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The token embeddings, some rows at a time: the first row's id, and float32 [row d_model].
+
+        Published files may start a tensor at any byte, and NumPy is slow with such arrays: each block is copied where
+        that is so, while it is in the processor's cache, and the whole table never is. Raises: WeightsMissing.
+        """
+        table = self.weights.float32("wte.weight", dtype=self.dtype)
+        for start in range(0, len(table), TOKENS_AT_ONCE):
+            yield start, np.require(table[start : start + TOKENS_AT_ONCE], requirements=["ALIGNED"])
 
     @property
     def weights(self) -> WeightsLike:

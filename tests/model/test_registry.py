@@ -6,8 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from dashapp.errors import ModelNotAllowed, ModelTooLarge, ModelUnreachable, UnknownModel
-from dashapp.model.registry import DEMO_FOLDER, HUB_MODELS, available, is_here, locate
+from dashapp.errors import (
+    ModelNotAllowed,
+    ModelNotHere,
+    ModelTooLarge,
+    ModelUnreachable,
+    UnknownAllowedModel,
+    UnknownModel,
+)
+from dashapp.model.registry import (
+    DEMO_FOLDER,
+    HUB_MODELS,
+    available,
+    find,
+    info_of,
+    is_here,
+    locate,
+    refuse_unknown_names,
+)
 from dashapp.model.weights import Weights
 from tests.doubles import TINY_TEXT
 from tests.hub_server import Hub, hub_server
@@ -157,6 +173,33 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
 def test_the_nearest_known_name_comes_first() -> None:
     with pytest.raises(UnknownModel, match="nearest first: 'gpt2-medium'"):
         locate("gpt2-meduim")
+
+
+def test_what_is_only_looked_for_is_never_fetched(hub: Hub, models_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotHere):
+        find("gpt2", models_dir=models_dir, hub_cache=tmp_path)
+    assert hub.requests == []
+    fetched = locate("gpt2", hub_cache=tmp_path)
+    assert find("gpt2", models_dir=models_dir, hub_cache=tmp_path) == fetched
+    assert find("mine", models_dir=models_dir, allowed=ALLOWED) == models_dir / "mine"
+
+
+def test_names_of_the_setting_are_checked(models_dir: Path) -> None:
+    refuse_unknown_names(["demo", *HUB_MODELS, "mine"], models_dir=models_dir)
+    with pytest.raises(UnknownAllowedModel, match="'mine' is none of these"):
+        refuse_unknown_names(["demo", "mine"])
+
+
+def test_an_open_model_has_a_row_wherever_its_folder_is(model_folder: Path) -> None:
+    info = info_of(Weights.open(model_folder, name="start"))
+    assert (info.name, info.kind, info.n_params) == ("start", "folder", TINY_TEXT.n_params)
+    assert info_of(Weights.open(DEMO_FOLDER, name="demo")).kind == "demo"
+
+
+def test_a_link_into_nowhere_does_not_hide_the_other_models(models_dir: Path) -> None:
+    (models_dir / "mine" / "other.safetensors").symlink_to("nowhere")
+    (mine,) = available(models_dir=models_dir, allowed=frozenset())
+    assert mine.problem is None
 
 
 # Memory --------------------------------------------------------------------------------------------------------------

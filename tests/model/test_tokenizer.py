@@ -23,6 +23,7 @@ from dashapp.model.tokenizer import (
     encode_prompt,
     longest_token_bytes,
     merge_ranks,
+    shortened,
     token_bytes,
     token_text,
     token_texts,
@@ -187,6 +188,21 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(tokenizer, "_encoding", Counting)
     return texts
+
+
+@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("text", ["word " * 50, "🙂" * 50, "a" * 5000, "internationalisation " * 9, "\n \t" * 40])
+def test_a_shortened_prompt_is_the_longest_beginning_that_fits(text: str, bos: bool) -> None:
+    start = shortened(text, n_ctx=13, bos=bos)
+    assert text.startswith(start)
+    assert len(encode_prompt(start, n_ctx=13, bos=bos)) >= 12  # a character of several tokens may not fit whole
+    longer = [encode(text[:end], bos=bos) for end in range(len(start) + 1, len(start) + 12)]
+    assert any(len(ids) > 13 for ids in longer)
+
+
+def test_half_of_a_surrogate_pair_has_no_shorter_form() -> None:
+    with pytest.raises(UnencodablePrompt):
+        shortened("\ud800" + "x" * 10_000, n_ctx=13)
 
 
 def test_a_megabyte_is_refused_before_any_work(encoded: list[str]) -> None:

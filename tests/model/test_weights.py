@@ -448,6 +448,33 @@ def test_a_known_fingerprint_is_not_computed_again(
     assert len(fingerprints) == len(hashed) == 1
 
 
+def test_a_fingerprint_is_known_without_reading_once_somebody_has_read(
+    settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = count_hashes(monkeypatch)
+    cache = FingerprintCache(tmp_path / "fingerprints.json")
+    weights = Weights.open(settled, fingerprints=cache)
+    assert weights.known_fingerprint is None
+    assert Weights.open(settled).known_fingerprint is None
+    assert hashed == []
+    fingerprint = weights.fingerprint
+    assert weights.known_fingerprint == fingerprint
+    assert Weights.open(settled, fingerprints=cache).known_fingerprint == fingerprint
+    assert len(hashed) == 1
+
+
+def test_changed_and_lost_files_are_noticed_and_have_no_known_fingerprint(folder: Path, arrays: Arrays) -> None:
+    weights = Weights.open(save(folder, arrays))
+    _ = weights.fingerprint
+    assert not weights.has_changed
+    save(folder, arrays)
+    assert weights.has_changed
+    assert weights.known_fingerprint is None
+    gone = Weights.open(folder)
+    shutil.rmtree(folder)
+    assert gone.has_changed
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"format": 0, "fingerprints": {}}', b"\xff\xfe"])
 def test_a_damaged_fingerprint_cache_is_written_anew(
     settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes

@@ -36,6 +36,13 @@ def made_run(seed: int = 0, *, n_steps: int = 3) -> Run:
     return new_run(prompt_ids=prompt_ids, steps=steps, settings=SamplingSettings(), stop="length", identity=identity)
 
 
+def made_result() -> dict[str, np.ndarray]:
+    """The arrays of an analysis: of different types and shapes, one of them empty."""
+    generator = np.random.default_rng(0)
+    points = generator.standard_normal((7, 2), dtype=np.float32)
+    return {"points": points, "pos": np.arange(7, dtype=np.int32), "none": np.zeros((0, 3), dtype=np.float64)}
+
+
 def file_bytes(kept: Trace | Run) -> bytes:
     """The whole file of a trace or run."""
     return b"".join(bytes(chunk) for chunk in kept.chunks())

@@ -20,9 +20,10 @@ from dashapp.model.tensorfile import TensorFile
 from dashapp.store.disk import TraceStore, default_size_limit
 from dashapp.traces.names import TENSORS
 from dashapp.traces.record import Trace
-from tests.store.made import file_bytes, made_run, made_trace, sizes
+from tests.store.made import file_bytes, made_result, made_run, made_trace, sizes
 
 ROOMY = 10**7
+KEY = "a" * 64
 SIZE = sizes([made_trace()])  # bytes on disk of any of these traces
 
 
@@ -63,7 +64,13 @@ def test_a_trace_is_read_from_the_disk_and_not_copied_into_memory(store: TraceSt
 
 @pytest.mark.parametrize("key", ["", "../" * 22, "A" * 64, "a" * 63, "a" * 64 + "\n", "٣" * 64])
 def test_only_keys_are_looked_up(store: TraceStore, key: str) -> None:
-    for act in (store.get_trace, store.get_run, store.discard, lambda key: store.computing(key).__enter__()):
+    for act in (
+        store.get_trace,
+        store.get_run,
+        store.get_result,
+        store.discard,
+        lambda key: store.computing(key).__enter__(),
+    ):
         with pytest.raises(ValueError, match="64 hexadecimal digits"):
             act(key)
 
@@ -82,6 +89,53 @@ def test_the_store_counts_discards_and_clears(store: TraceStore) -> None:
     assert (store.stats().n_traces, store.stats().n_runs) == (2, 1)
     store.clear()
     assert (store.stats().size_bytes, files_in(store)) == (0, [])
+
+
+def test_a_result_comes_back_bit_for_bit_and_is_no_pickle(store: TraceStore) -> None:
+    arrays = made_result()
+    store.put_result(KEY, arrays)
+    kept = store.get_result(KEY)
+    assert kept is not None
+    assert kept.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert (kept[name].dtype, kept[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(kept[name], array)
+        with pytest.raises(ValueError, match="read-only"):
+            kept[name][...] = 0
+    assert TensorFile(file_of(store, "results")).metadata["kind"] == "result"
+
+
+def test_results_count_are_discarded_and_cleared_with_the_rest(store: TraceStore) -> None:
+    store.put_trace(made_trace())
+    store.put_result(KEY, made_result())
+    stats = store.stats()
+    assert (stats.n_traces, stats.n_runs, stats.n_results) == (1, 0, 1)
+    assert stats.size_bytes == sum(path.stat().st_size for path in files_in(store))
+    store.discard(KEY)
+    assert (store.stats().n_results, store.get_result(KEY)) == (0, None)
+    store.put_result(KEY, made_result())
+    store.clear()
+    assert (store.stats().n_results, files_in(store)) == (0, [])
+
+
+def test_neither_a_trace_nor_a_result_is_handed_out_for_the_other(store: TraceStore) -> None:
+    trace = made_trace()
+    store.put_trace(trace)
+    store.put_result(KEY, made_result())
+    assert store.get_result(trace.key) is None
+    assert store.get_trace(KEY) is None
+    assert store.stats().n_results == store.stats().n_traces == 1
+
+
+def test_one_flipped_bit_anywhere_in_a_result_is_found(store: TraceStore) -> None:
+    store.put_result(KEY, made_result())
+    n_bytes = file_of(store, "results").stat().st_size
+    spaces = range(900, 4000)  # the padding of the header, which means nothing
+    for place in [each for each in range(0, n_bytes, 7) if each not in spaces]:
+        store.put_result(KEY, made_result())
+        flip(file_of(store, "results"), place, 3)
+        assert store.get_result(KEY) is None, f"byte {place}"
+        assert store.stats().n_results == 0
 
 
 # The limit ------------------------------------------------------------------------------------------------------------
@@ -113,6 +167,19 @@ def test_a_run_takes_its_room_from_the_oldest_trace(tmp_path: Path) -> None:
         store.put_run(made_run())
         assert (store.stats().n_traces, store.stats().n_runs) == (1, 1)
         assert store.get_trace(made_trace(1).key) is not None
+
+
+def test_results_make_room_among_themselves_and_never_pass_the_limit(tmp_path: Path) -> None:
+    with closing(TraceStore(tmp_path, size_limit_bytes=4 * SIZE)) as store:
+        fill(store, *(made_trace(seed) for seed in range(4)))
+        for i in range(60):
+            store.put_result(f"{i:064x}", made_result())
+            assert store.stats().size_bytes <= 4 * SIZE
+        stats = store.stats()
+        assert 0 < stats.n_results < 60
+        assert stats.n_traces == 3
+        assert store.get_result(f"{59:064x}") is not None
+        assert store.get_result(f"{0:064x}") is None
 
 
 def test_a_run_outlives_its_trace(tmp_path: Path) -> None:
@@ -301,7 +368,7 @@ def test_the_cache_deleted_while_running_is_made_again_with_its_mode(store: Trac
         assert store.get_trace(trace.key) is not None
     folders = [store.folder, *(path for path in store.folder.iterdir() if path.is_dir())]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
-    assert len(folders) == 4
+    assert len(folders) == 5
 
 
 def test_nothing_in_the_store_can_be_read_by_others(store: TraceStore) -> None:
@@ -411,7 +478,7 @@ def fill(store: TraceStore, *traces: Trace) -> None:
 
 
 def files_in(store: TraceStore) -> list[Path]:
-    return [path for room in ("traces", "runs") for path in (store.folder / room).glob("*.safetensors")]
+    return [path for room in ("traces", "runs", "results") for path in (store.folder / room).glob("*.safetensors")]
 
 
 def file_of(store: TraceStore, room: str = "traces") -> Path:

@@ -333,6 +333,8 @@ def test_logits_are_the_models(model_folder: Path, tmp_path: Path, dtype: str, a
         expected = model(ids)[0].float().numpy()
     assert trace.logits.dtype == np.float32
     np.testing.assert_allclose(trace.logits, expected, rtol=0, atol=atol)
+    for pos in range(trace.n_tokens):
+        np.testing.assert_allclose(trace.logits_at(pos), trace.logits[pos], rtol=0, atol=FLOAT32_ATOL)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
