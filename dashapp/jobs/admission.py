@@ -37,6 +37,12 @@ class Admission:
             self._admitted[request_id] = now
             return 0
 
+    def n_asking(self, *, now: float) -> int:
+        """How many wait for a place, or have one and have not begun."""
+        with self._lock:
+            self._forget_who_left(now)
+            return len(self._waiting) + len(self._admitted)
+
     def begin(self, request_id: str) -> bool:
         """Whether this request was let in; once asked, the place counts as taken by its job."""
         with self._lock:

@@ -1,55 +1,55 @@
-"""Dash's background jobs, each a fresh process forked from a server that has the model in memory.
+"""Dash's background jobs: processes forked from a server that has the model in memory, or tasks of one that stays.
 
 Changed from `DiskcacheManager`: processes come from a fork server (torch may not have run in the process that forks),
 what they leave behind is JSON (diskcache would read pickles), a place is needed to start, and one that outlives its
-time or its parent ends. Knows processes and keys; knows nothing of what a job computes.
+time or its parent ends. Works (`jobs.works`) run beside requests and behind them, some in processes that stay. Knows
+processes and keys; knows nothing of what a job computes.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import diskcache
 import multiprocess
 from dash import DiskcacheManager
 from diskcache.core import DBNAME, MODE_RAW, MODE_TEXT, UNKNOWN
+from multiprocess import resource_tracker
 from multiprocess.connection import wait as wait_for
 
 from dashapp.errors import JobRefused, JobTimedOut
 from dashapp.jobs.admission import Admission
 from dashapp.jobs.outcome import Outcome, failure, outcome_of
 from dashapp.jobs.progress import Reporter
+from dashapp.jobs.resident import Resident
+from dashapp.jobs.works import Seen, prepare_home, run_work
 from dashapp.store.folders import private_file, private_folder
+from dashapp.store.index import TextKeys
 
 logger = logging.getLogger(__name__)
 
 KEPT_S: Final = 3600  # what nobody fetched (the tab was closed) is forgotten after an hour
 BEAT_S: Final = 1.0
-NO_PROCESS: Final = 0
+NICENESS: Final = 10  # of processes that do works
+NO_JOB: Final = 0
+FIRST_TICKET: Final = 10**9  # jobs are told apart by numbers that no process has
+WORKS_ON_DEVICE: Final = "works-on-device"  # the home of works that have none, where processes must stay
 
 JobFunction = Callable[..., Mapping[str, Any]]
 
 
-class JsonOnly(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
+class JsonOnly(TextKeys):
     """diskcache's way to the disk with JSON in place of pickle; a row that is anything else is refused."""
-
-    def put(self, key: object) -> tuple[str, bool]:
-        if not isinstance(key, str):
-            raise TypeError(f"keys are strings, not {type(key).__name__}")
-        return key, True
-
-    def get(self, key: object, raw: object) -> str:
-        if raw and isinstance(key, str):
-            return key
-        raise ValueError("a key in the job cache is not text")
 
     def store(self, value: object, read: bool, key: object = UNKNOWN) -> Any:
         return super().store(json.dumps(value), read, key=key)
@@ -77,24 +77,46 @@ def forget_jobs(folder: Path) -> None:
             cache._sql(command).fetchall()
 
 
+class Running(Protocol):
+    """A job that was started: a process of its own, or a task of one that stays."""
+
+    def is_alive(self) -> bool: ...
+
+    def kill(self) -> None: ...
+
+
 class JobManager(DiskcacheManager):
-    """Starts jobs and fetches what they leave. One to a web process.
+    """Starts jobs and fetches what they leave. One to a web process; the bench of its `Works` too.
 
     folder: of the job cache. n_jobs: how many run at once. timeout_s: how long one may take. preload: modules that the
     fork server imports, the one that holds the model among them. environ: variables for the fork server.
+    keeps_worker: runs all requests, one after another, in one process that stays, as a GPU wants it.
     """
 
     def __init__(
-        self, folder: Path, *, n_jobs: int, timeout_s: int, preload: Sequence[str], environ: Mapping[str, str]
+        self,
+        folder: Path,
+        *,
+        n_jobs: int,
+        timeout_s: int,
+        preload: Sequence[str],
+        environ: Mapping[str, str],
+        keeps_worker: bool = False,
     ) -> None:
         # First, for Dash makes the job functions of callbacks that are registered already while it is initialised.
         self.folder, self.timeout_s, self.environ = folder, timeout_s, dict(environ)
         super().__init__(open_job_cache(folder))  # type: ignore[no-untyped-call]  # as in all of Dash's managers
-        self.admission = Admission(n_jobs)
+        self.n_jobs = 1 if keeps_worker else n_jobs
+        self.admission = Admission(self.n_jobs)
         self.is_warm = threading.Event()
         self._context = multiprocess.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
-        self._processes: dict[int, Any] = {}
+        self._worker = Resident(self._new_process, _nothing) if keeps_worker else None
+        self._homes: dict[str, Resident] = {}
+        self._jobs: dict[int, Running] = {}  # requests that run, by what Dash is told instead of a pid
+        self._works: dict[str, Running] = {}  # works that run, by key
+        self._n_starting = 0
+        self._tickets = itertools.count(FIRST_TICKET)
         self._lock = threading.Lock()
 
     # What our own callbacks ask ---------------------------------------------------------------------------------------
@@ -110,21 +132,90 @@ class JobManager(DiskcacheManager):
 
     @property
     def n_running(self) -> int:
+        """How many requests run. Works are not counted: nobody who waits for text waits for them."""
         with self._lock:
-            self._processes = {pid: process for pid, process in self._processes.items() if process.is_alive()}
-            return len(self._processes)
+            self._jobs = {ticket: job for ticket, job in self._jobs.items() if job.is_alive()}
+            return len(self._jobs) + self._n_starting
 
-    def warm_up(self, work: Callable[[], None]) -> None:
-        """Start the fork server and run `work` in a first job, in the background: the first one pays for imports."""
-        threading.Thread(target=self._warm_up, args=(work,), name="warm-up", daemon=True).start()
+    def warm_up(self, work: Callable[[], None], *, homes: Collection[str] = ()) -> None:
+        """Start the fork server and run `work` in a first job, in the background: the first one pays for imports.
 
-    def _warm_up(self, work: Callable[[], None]) -> None:
-        process = self._start(work)
-        process.join()
-        if process.exitcode:
-            logger.error("The first job ended with status %s: see above what went wrong", process.exitcode)
+        homes: of works (see `works.Kind`), whose processes are made ready after that.
+        """
+        threading.Thread(target=self._warm_up, args=(work, homes), name="warm-up", daemon=True).start()
+
+    def _warm_up(self, work: Callable[[], None], homes: Collection[str]) -> None:
+        job = self._start(work)[1]
+        job.join()
+        if job.exitcode:
+            logger.error("The first job ended with status %s: see above what went wrong", job.exitcode)
         else:
             self.is_warm.set()
+        for home in homes:
+            self._home(home).start()
+
+    # What `Works` asks ------------------------------------------------------------------------------------------------
+
+    def has_room(self, home: str | None) -> bool:
+        """Whether a work may begin: a place is free, no request waits for it, and the home's process is idle."""
+        n_claimed = self.n_running + self.admission.n_asking(now=time.monotonic())
+        with self._lock:
+            self._works = {key: work for key, work in self._works.items() if work.is_alive()}
+            is_home_busy = home in self._homes and self._homes[home].is_busy
+            return n_claimed + len(self._works) < self.n_jobs and not is_home_busy
+
+    def begin_work(self, order: Mapping[str, Any], home: str | None) -> None:
+        """Begin a work; `see` tells how it fares."""
+        key = str(order["id"])
+        self._forget(key, _told_key(key), _stop_key(key))
+        do = partial(
+            run_job,
+            run_work,
+            folder=self.folder,
+            timeout_s=self.timeout_s,
+            key=key,
+            progress_key=_told_key(key),
+            request=dict(order),
+        )
+        if home is None and self._worker is None:
+            running: Running = self._new_process(_gently, do)
+        else:
+            running = self._home(home or WORKS_ON_DEVICE).begin(do)
+        with self._lock:
+            self._works[key] = running
+
+    def see(self, key: str) -> Seen:
+        """How a work fares."""
+        with self._lock:
+            work = self._works.get(key)
+        is_alive = work is not None and work.is_alive()  # first, for the outcome comes before the end
+        told, outcome = self.handle.get(_told_key(key)), self.handle.get(key)
+        return Seen(told=told[0] if told else None, outcome=outcome, is_alive=is_alive)
+
+    def end_work(self, key: str) -> None:
+        """Kill what does this work, if it still does, and forget what it told."""
+        with self._lock:
+            work = self._works.get(key)
+        if work is not None:
+            work.kill()
+        self.forget_work(key)
+
+    def forget_work(self, key: str) -> None:
+        """Forget what a work told, which has left its outcome and ends by itself."""
+        with self._lock:
+            self._works.pop(key, None)
+        self._forget(key, _told_key(key), _stop_key(key))
+
+    def _forget(self, *keys: str) -> None:
+        for key in keys:
+            self.handle.delete(key)
+
+    def _home(self, home: str) -> Resident:
+        with self._lock:
+            if home not in self._homes:
+                prepare = _nothing if home == WORKS_ON_DEVICE else partial(prepare_home, home)
+                self._homes[home] = Resident(self._new_process, partial(_gently, prepare))
+            return self._homes[home]
 
     # What Dash asks ---------------------------------------------------------------------------------------------------
 
@@ -133,38 +224,68 @@ class JobManager(DiskcacheManager):
         return partial(run_job, fn, folder=self.folder, timeout_s=self.timeout_s)
 
     def call_job_fn(self, key: str, job_fn: Callable[..., None], args: Any, *_: object, **__: object) -> int:
-        """Start a job for a request that was let in; the pid, or NO_PROCESS with a failure as its result."""
+        """Start a job for a request that was let in; its ticket, or NO_JOB with a failure as its result."""
         request = args[0] if isinstance(args, list | tuple) and args else args
         request_id = str(request.get("id")) if isinstance(request, dict) else ""
         progress_key = f"{key}-progress"  # where Dash looks for it
-        for leftover in (key, progress_key):
-            self.handle.delete(leftover)  # a job that nobody fetched would answer in place of this one
+        self._forget(key, progress_key)  # a job that nobody fetched would answer in place of this one
         if not self.admission.begin(request_id):
             self.handle.set(key, failure(request_id, JobRefused(request_id)), expire=KEPT_S)
-            return NO_PROCESS
-        return int(self._start(partial(job_fn, key=key, progress_key=progress_key, request=request)).pid)
+            return NO_JOB
+        return self._start(partial(job_fn, key=key, progress_key=progress_key, request=request))[0]
+
+    def get_result(self, key: str, job: object) -> Any:
+        """What a job left, once. Unlike Dash's own, it leaves the process alone: it ends by itself, or stays."""
+        result = self.handle.get(key, self.UNDEFINED)
+        if result is not self.UNDEFINED:
+            with self._lock:
+                self._jobs.pop(_as_ticket(job), None)
+            self._forget(key, f"{key}-progress")
+        return result
 
     def terminate_job(self, job: object) -> None:
-        """End a job of ours; a process that we did not start is none of our business."""
+        """End a job of ours; what we did not start is none of our business."""
         with self._lock:
-            process = self._processes.pop(_as_pid(job), None)
-        if process is not None:
-            process.kill()
+            running = self._jobs.pop(_as_ticket(job), None)
+        if running is not None:
+            running.kill()
 
     def job_running(self, job: object) -> bool:
         with self._lock:
-            process = self._processes.get(_as_pid(job))
-        return process is not None and process.is_alive()
+            running = self._jobs.get(_as_ticket(job))
+        return running is not None and running.is_alive()
 
     def terminate_unhealthy_job(self, job: object) -> bool:  # noqa: ARG002  what Dash passes
         return False  # the fork server leaves no zombies
 
-    def _start(self, target: Callable[[], None]) -> Any:
-        os.environ.update(self.environ)  # the fork server inherits it; it is started by the first process
-        process = self._context.Process(target=target, daemon=True)
+    def _start(self, do: Callable[[], None]) -> tuple[int, Any]:
+        """Start a job: its ticket, and its process or task."""
         with self._lock:
+            self._n_starting += 1  # it counts from now on; the first start waits for the fork server's imports
+        job: Any = None
+        try:
+            job = self._worker.begin(do) if self._worker else self._new_process(do)
+        finally:
+            with self._lock:
+                self._n_starting -= 1
+                ticket = next(self._tickets)
+                if job is not None:
+                    self._jobs[ticket] = job
+        return ticket, job
+
+    def _new_process(self, target: Callable[..., None], *args: object) -> Any:
+        """A process that was forked from the fork server and calls `target`."""
+        os.environ.update(self.environ)  # the fork server inherits it; it is started by the first process
+        process = self._context.Process(target=target, args=args, daemon=True)
+        # Ctrl-C reaches every process of a terminal. A fork server that imports would die of it with a traceback; it is
+        # meant for this process, with which the fork server ends. What a process blocks is blocked in what it starts,
+        # but for the resource tracker, which unblocks it here when it is started: so that comes first.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
             process.start()
-            self._processes[process.pid] = process
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process
 
 
@@ -178,7 +299,7 @@ class JobContext:
 def run_job(
     fn: JobFunction, *, folder: Path, timeout_s: int, key: str, progress_key: str, request: dict[str, Any]
 ) -> None:
-    """A job's process from beginning to end: its outcome lies in the job cache under `key`."""
+    """A job from beginning to end: its outcome lies in the job cache under `key`."""
     cache, request_id = open_job_cache(folder), str(request["id"])
     reporter = Reporter(request_id, lambda state: cache.set(progress_key, [state], expire=KEPT_S))
 
@@ -188,26 +309,49 @@ def run_job(
     def give_up() -> None:
         leave(failure(request_id, JobTimedOut(timeout_s)))
 
-    watch = threading.Thread(target=_watch_over, args=(reporter.beat, give_up, timeout_s), daemon=True)
+    is_over = threading.Event()
+    watch = threading.Thread(target=_watch_over, args=(reporter.beat, give_up, timeout_s, is_over), daemon=True)
     watch.start()
     context = JobContext(reporter, lambda: _stop_key(request_id) in cache)
-    leave(outcome_of(request_id, lambda: fn(context, request)))
+    outcome = outcome_of(request_id, lambda: fn(context, request))
+    is_over.set()
+    watch.join()  # in a process that stays, it would go on telling that this job lives
+    leave(outcome)
+    cache.close()
 
 
-def _watch_over(beat: Callable[[], None], give_up: Callable[[], None], timeout_s: int) -> None:
+def _watch_over(
+    beat: Callable[[], None], give_up: Callable[[], None], timeout_s: int, is_over: threading.Event
+) -> None:
     """Say each second that the process lives; end it when its time is over or the web process is gone."""
     parent, end = multiprocess.parent_process().sentinel, time.monotonic() + timeout_s
     while time.monotonic() < end:
-        if wait_for([parent], timeout=BEAT_S):
+        if is_over.wait(BEAT_S):
+            return
+        if wait_for([parent], timeout=0):
             os._exit(1)
         beat()
     give_up()
     os._exit(1)
 
 
+def _gently(do: Callable[..., None], *args: object) -> None:
+    """Do what nobody waits for as eagerly as for text."""
+    os.nice(NICENESS)
+    do(*args)
+
+
+def _nothing() -> None:
+    """The preparation of a process that needs none."""
+
+
 def _stop_key(request_id: str) -> str:
     return f"stop-{request_id}"
 
 
-def _as_pid(job: object) -> int:
-    return int(str(job)) if str(job).isdecimal() else NO_PROCESS
+def _told_key(key: str) -> str:
+    return f"{key}-told"
+
+
+def _as_ticket(job: object) -> int:
+    return int(str(job)) if str(job).isdecimal() else NO_JOB

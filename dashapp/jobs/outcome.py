@@ -12,6 +12,7 @@ from typing import Any
 
 from dashapp.errors import DashappError, UnexpectedFailure
 from dashapp.model.tokenizer import token_texts
+from dashapp.model.weights import Weights
 from dashapp.traces.run import Run
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,18 @@ def failure(request_id: str, error: DashappError) -> Outcome:
     }
 
 
-def described(run: Run, *, seconds: float) -> dict[str, Any]:
-    """What a browser is told of a run: its tokens as text, and the key of their trace. seconds: it took so long."""
+def described(run: Run, weights: Weights, *, seconds: float) -> dict[str, Any]:
+    """What a browser is told of a run: its tokens as text, the key of their trace, and the model's name and shape.
+
+    weights: those that drew it, under the name that they were asked for by. seconds: it took so long.
+    """
+    config = weights.config
     return {
+        "model": weights.name,
+        "fingerprint": run.fingerprint,
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "n_ctx": config.n_ctx,
         "trace": run.trace_key,
         "tokens": token_texts(run.token_ids),
         "n_prompt": run.n_prompt,

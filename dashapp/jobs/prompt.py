@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from dashapp.errors import JobStopped
@@ -11,7 +12,7 @@ from dashapp.jobs.generation import continue_prompt
 from dashapp.jobs.outcome import described
 from dashapp.jobs.request import EXAMPLE, PromptRequest
 from dashapp.jobs.tracing import trace_tokens
-from dashapp.model.checkpoint import dtype_name, weights_of
+from dashapp.model.checkpoint import dtype_name
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.tokenizer import token_texts
 from dashapp.store.disk import TraceStore
@@ -40,12 +41,13 @@ class Unwatched:
 
 
 def run_prompt(context: Context, request: PromptRequest, *, model: GPT2, store: TraceStore) -> dict[str, Any]:
-    """The run and trace of a request, kept in the store: what `described` says of them.
+    """The run and trace of a request by a loaded model, kept in the store: what `described` says of them.
 
     A stop while tokens are drawn ends the text there, and what was drawn is traced; a second look after that is not
-    taken, for a trace is quick. Raises: PromptError, TraceTooLarge, JobStopped.
+    taken, for a trace is quick. Raises: PromptError, TraceTooLarge, OtherWeights, JobStopped.
     """
-    start = time.monotonic()
+    start, weights = time.monotonic(), model.weights
+    assert weights is not None, "a model of a job comes from a folder"
     ids = request.token_ids(model.config.n_ctx)
     texts = token_texts(ids)
 
@@ -63,15 +65,17 @@ def run_prompt(context: Context, request: PromptRequest, *, model: GPT2, store: 
             raise JobStopped
 
     tell("generating", now=True)
+    request.refuse_other_weights(weights.fingerprint)
     key = run_key(
         ids,
-        fingerprint=weights_of(model).fingerprint,
+        fingerprint=weights.fingerprint,
         dtype=dtype_name(model),
         settings=request.sampling,
         run_format=RUN_FORMAT,
     )
     with store.computing(key, while_waiting=wait):
         run = continue_prompt(model, ids, request.sampling, store=store, watch=watch)
+    tell("tracing", run.steps, now=True)  # the text is complete: a person who stopped it can go on
     trace_tokens(
         model,
         run.token_ids,
@@ -79,16 +83,19 @@ def run_prompt(context: Context, request: PromptRequest, *, model: GPT2, store: 
         progress=lambda share: tell("tracing", run.steps, share),
         while_waiting=wait,
     )
-    return described(run, seconds=time.monotonic() - start)
+    return described(run, weights, seconds=time.monotonic() - start)
 
 
 def run_prompt_in_job(context: Context, data: object) -> dict[str, Any]:
-    """`run_prompt` with the model that the fork server holds."""
-    from dashapp.jobs import warm  # it loads the model when it is imported: only a job's process may
+    """`run_prompt` with the model that a request names. Raises: ModelError too."""
+    from dashapp.jobs import warm  # it loads the default model when it is imported: only a job's process may
 
-    return run_prompt(context, PromptRequest.parse(data), model=warm.ready_model(), store=warm.ready_store())
+    request = PromptRequest.parse(data)
+    return run_prompt(context, request, model=warm.ready_model(request.model), store=warm.ready_store())
 
 
 def compute_example() -> None:
     """What a first visitor sees, computed before anybody comes."""
-    run_prompt_in_job(Unwatched(), EXAMPLE.as_json())
+    from dashapp.jobs import warm
+
+    run_prompt_in_job(Unwatched(), replace(EXAMPLE, model=warm.models.default.name).as_json())

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dashapp.errors import DashappError
+from dashapp.errors import DashappError, PromptTooLarge, PromptTooLong, UnencodablePrompt
 from dashapp.jobs.outcome import described, failure
 from dashapp.jobs.request import PromptRequest
+from dashapp.model.opened import Models
+from dashapp.model.tokenizer import shortened
 from dashapp.model.weights import Weights
 from dashapp.store.disk import TraceStore
 from dashapp.traces.keys import run_key, trace_key
@@ -27,7 +29,7 @@ Answer = dict[str, Any]
 class Reception:
     """What the web process must know to answer. place: 0 lets a request in, more is its place in the queue."""
 
-    weights: Weights
+    models: Models
     dtype: str
     store: TraceStore
     place: Callable[[str], int]
@@ -35,15 +37,20 @@ class Reception:
     def answer(self, data: object) -> Answer:
         """One of: known (with the run), refused (with the reason), waiting (with the place), admitted.
 
+        A prompt refused for its length comes back with as much of it as fits, as "cut".
+
         Raises: ValueError for what no page of ours sends.
         """
         request_id = data.get("id") if isinstance(data, dict) else None
         try:
             request = PromptRequest.parse(data)
-            ids = request.token_ids(self.weights.config.n_ctx)
-            n_most = min(len(ids) + request.sampling.max_new_tokens, self.weights.config.n_ctx)
-            self.store.refuse_too_large(trace_bytes(self.weights.config, n_most))
-            known = self._known(request, ids)
+            weights = self.models.to_compute_with(request.model)
+            ids = request.token_ids(weights.config.n_ctx)
+            n_most = min(len(ids) + request.sampling.max_new_tokens, weights.config.n_ctx)
+            self.store.refuse_too_large(trace_bytes(weights.config, n_most))
+            known = self._known(request, ids, weights)
+        except (PromptTooLong, PromptTooLarge) as error:
+            return {**failure(request.id, error), "kind": "refused", "cut": _cut(request, weights.config.n_ctx)}
         except DashappError as error:
             return {**failure(str(request_id), error), "kind": "refused"}
         if known is not None:
@@ -53,12 +60,26 @@ class Reception:
             return {"id": request.id, "kind": "waiting", "place": place}
         return {"id": request.id, "kind": "admitted", "request": request.as_json()}
 
-    def _known(self, request: PromptRequest, ids: np.ndarray) -> dict[str, Any] | None:
-        """The run, when both it and its trace are in the store."""
-        fingerprint = self.weights.fingerprint
+    def _known(self, request: PromptRequest, ids: np.ndarray, weights: Weights) -> dict[str, Any] | None:
+        """The run, when both it and its trace are in the store. Raises: OtherWeights.
+
+        Weights that nobody has read yet have computed nothing; their job finds out who they are.
+        """
+        fingerprint = weights.known_fingerprint
+        if fingerprint is None:
+            return None
+        request.refuse_other_weights(fingerprint)
         key = run_key(ids, fingerprint=fingerprint, dtype=self.dtype, settings=request.sampling, run_format=RUN_FORMAT)
         run = self.store.get_run(key)
         if run is None:
             return None
         traced = trace_key(run.token_ids, fingerprint=fingerprint, dtype=self.dtype, trace_format=TRACE_FORMAT)
-        return described(run, seconds=0) if self.store.get_trace(traced) else None
+        return described(run, weights, seconds=0) if self.store.get_trace(traced) else None
+
+
+def _cut(request: PromptRequest, n_ctx: int) -> str:
+    """As much of a prompt as fits; nothing of one that is no text."""
+    try:
+        return shortened(request.prompt, n_ctx=n_ctx, bos=request.bos)
+    except UnencodablePrompt:
+        return ""

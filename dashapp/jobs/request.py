@@ -1,4 +1,4 @@
-"""What a browser asks for: a prompt and how to continue it, checked before anything else sees it. Torch-free."""
+"""What a browser asks for: a prompt, a model and how to continue, checked before anything else sees it. Torch-free."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from dashapp.errors import EmptySetting
+from dashapp.errors import EmptySetting, NoModelNamed, OtherWeights
+from dashapp.model.registry import DEMO
 from dashapp.model.sampling import SamplingSettings
 from dashapp.model.tokenizer import encode_prompt
 
 ID_PATTERN = re.compile(r"[0-9a-f]{32}")
+WEIGHTS_PATTERN = re.compile(r"[0-9a-f]{12}")
 SAMPLING_NAMES = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
 
 
@@ -21,10 +23,14 @@ SAMPLING_NAMES = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
 class PromptRequest:
     """One press of Generate.
 
-    id: 32 hexadecimal digits that the browser drew; nobody else knows them. bos: put `<|endoftext|>` in front.
+    id: 32 hexadecimal digits that the browser drew; nobody else knows them. model: a name of the registry, not looked
+    up yet. weights: the first 12 digits of the fingerprint that a link was made with; None takes the model's weights
+    as they are. bos: put `<|endoftext|>` in front.
     """
 
     id: str
+    model: str
+    weights: str | None = None
     prompt: str
     bos: bool
     sampling: SamplingSettings
@@ -33,7 +39,7 @@ class PromptRequest:
     def parse(cls, data: object) -> PromptRequest:
         """The request in what a browser sent.
 
-        Raises: BadSampling, EmptySetting for a setting that a person can mend; ValueError for what no page of ours
+        Raises: BadSampling, EmptySetting, NoModelNamed for what a person can mend; ValueError for what no page of ours
         sends.
         """
         if not isinstance(data, Mapping):
@@ -43,16 +49,27 @@ class PromptRequest:
             raise ValueError("a request has an id of 32 hexadecimal digits")
         if not isinstance(prompt, str) or not isinstance(bos, bool):
             raise ValueError("a request has a prompt, which is text, and says whether <|endoftext|> stands in front")
-        return cls(id=request_id, prompt=prompt, bos=bos, sampling=_sampling(data))
+        model, weights = data.get("model"), data.get("weights")
+        if not isinstance(model, str) or not model:
+            raise NoModelNamed
+        if weights is not None and not (isinstance(weights, str) and WEIGHTS_PATTERN.fullmatch(weights)):
+            raise ValueError("weights are named by the first 12 hexadecimal digits of their fingerprint")
+        return cls(id=request_id, model=model, weights=weights, prompt=prompt, bos=bos, sampling=_sampling(data))
 
     def token_ids(self, n_ctx: int) -> np.ndarray:
         """The prompt's tokens: int32 [pos]. Raises: PromptError."""
         return encode_prompt(self.prompt, n_ctx=n_ctx, bos=self.bos)
 
+    def refuse_other_weights(self, fingerprint: str) -> None:
+        """Raise OtherWeights when a link was made with other weights than these."""
+        if self.weights is not None and not fingerprint.startswith(self.weights):
+            raise OtherWeights(self.model, self.weights, fingerprint)
+
     def as_json(self) -> dict[str, Any]:
         """What `parse` reads."""
         sampling = {name: getattr(self.sampling, name) for name in SAMPLING_NAMES}
-        return {"id": self.id, "prompt": self.prompt, "bos": self.bos, **sampling}
+        named = {"id": self.id, "model": self.model, "weights": self.weights}
+        return {**named, "prompt": self.prompt, "bos": self.bos, **sampling}
 
 
 def _sampling(data: Mapping[str, Any]) -> SamplingSettings:
@@ -62,9 +79,10 @@ def _sampling(data: Mapping[str, Any]) -> SamplingSettings:
     return SamplingSettings(**{name: data[name] for name in SAMPLING_NAMES})
 
 
-# What a first visitor sees; its job has run before anybody comes.
+# What a first visitor sees; its job has run before anybody comes, with whatever model the server was started with.
 EXAMPLE = PromptRequest(
     id="0" * 32,
+    model=DEMO,
     prompt="Once upon a time, there was a little",
     bos=True,
     sampling=SamplingSettings(max_new_tokens=40, temperature=0.8, top_k=0, top_p=0.95, seed=0),

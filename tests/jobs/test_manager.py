@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from dashapp.jobs.manager import NO_PROCESS, JobManager, open_job_cache
+from dashapp.jobs.manager import NO_JOB, JobManager, open_job_cache
 from dashapp.jobs.progress import EVERY_S
 
 LIMIT_S = 60
@@ -36,33 +40,49 @@ def until_stopped(context: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {"n": n}
 
 
-@pytest.fixture(scope="module")
-def manager(tmp_path_factory: pytest.TempPathFactory) -> JobManager:
-    """Two places; nothing is preloaded, so that the fork server starts quickly."""
-    folder = tmp_path_factory.mktemp("jobs")
-    return JobManager(folder, n_jobs=2, timeout_s=3, preload=[__name__], environ={})
+@pytest.fixture(scope="module", params=["a process each", "one that stays"])
+def manager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobManager]:
+    """Two places, or one in a worker as on a GPU; nothing large is preloaded: the fork server starts quickly."""
+    folder, keeps_worker = tmp_path_factory.mktemp("jobs"), request.param == "one that stays"
+    made = JobManager(folder, n_jobs=2, timeout_s=3, preload=[__name__], environ={}, keeps_worker=keeps_worker)
+    yield made
+    if made._worker is not None:
+        made._worker.end()
 
 
 def start(manager: JobManager, fn: Any, request_id: str, **request: Any) -> tuple[str, int]:
-    """Start a job as Dash does; its key and pid."""
+    """Start a job as Dash does; its key and ticket."""
     assert manager.place(request_id) == 0
     job_fn = manager.make_job_fn(fn, progress=True)
     return request_id, manager.call_job_fn(request_id, job_fn, [{"id": request_id, **request}], {})
 
 
-def result(manager: JobManager, key: str, pid: int) -> Any:
+def result(manager: JobManager, key: str, ticket: int) -> Any:
+    wait_until(lambda: manager.result_ready(key))
+    return manager.get_result(key, ticket)
+
+
+def pid_of(manager: JobManager, ticket: int) -> int:
+    running: Any = manager._jobs[ticket]
+    return int(getattr(running, "process", running).pid)  # a task's process, or itself
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
     end = time.monotonic() + LIMIT_S
-    while not manager.result_ready(key):
+    while not is_so():
         assert time.monotonic() < end
-        time.sleep(0.05)
-    return manager.get_result(key, pid)
+        time.sleep(0.02)
 
 
 def test_a_job_runs_in_another_process_and_leaves_its_outcome(manager: JobManager) -> None:
-    key, pid = start(manager, echo, "one", say="hello")
-    outcome = result(manager, key, pid)
-    assert outcome == {"id": "one", "status": "done", "said": "hello", "pid": pid}
-    assert pid != os.getpid()
+    outcome = result(manager, *start(manager, echo, "one", say="hello"))
+    assert outcome == {"id": "one", "status": "done", "said": "hello", "pid": outcome["pid"]}
+    assert outcome["pid"] != os.getpid()
+
+
+def test_requests_share_a_process_only_where_it_stays(manager: JobManager) -> None:
+    pids = {result(manager, *start(manager, echo, name, say=""))["pid"] for name in ("here", "there")}
+    assert len(pids) == (2 if manager._worker is None else 1)
 
 
 def test_an_unforeseen_failure_is_an_outcome_too(manager: JobManager) -> None:
@@ -83,41 +103,115 @@ def test_a_job_asked_to_stop_ends_with_what_it_has(manager: JobManager) -> None:
 def test_a_job_that_outlives_its_time_is_ended_and_says_so(manager: JobManager) -> None:
     outcome = result(manager, *start(manager, until_stopped, "four"))
     assert (outcome["error"], "3 s" in outcome["instance"]) == ("JobTimedOut", True)
+    assert result(manager, *start(manager, echo, "after four", say="next"))["said"] == "next"
 
 
 def test_a_killed_job_leaves_no_outcome_and_no_process(manager: JobManager) -> None:
-    key, pid = start(manager, until_stopped, "five")
-    assert manager.job_running(pid)
-    manager.terminate_job(pid)
-    end = time.monotonic() + LIMIT_S
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    assert not manager.job_running(pid)
+    key, ticket = start(manager, until_stopped, "five")
+    pid = pid_of(manager, ticket)
+    assert manager.job_running(ticket)
+    manager.terminate_job(ticket)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert not manager.job_running(ticket)
     assert not manager.result_ready(key)
+    assert result(manager, *start(manager, echo, "after five", say="next"))["said"] == "next"
+
+
+def test_a_process_killed_by_another_is_noticed_and_the_next_job_runs(manager: JobManager) -> None:
+    key, ticket = start(manager, until_stopped, "killed")
+    while not manager.get_progress(key):
+        time.sleep(EVERY_S)
+    psutil.Process(pid_of(manager, ticket)).kill()
+    wait_until(lambda: not manager.job_running(ticket))
+    assert not manager.result_ready(key)
+    assert result(manager, *start(manager, echo, "after killed", say="next"))["said"] == "next"
+
+
+@pytest.mark.parametrize("manager", ["one that stays"], indirect=True)
+def test_fetching_a_result_does_not_end_a_process_that_stays(manager: JobManager) -> None:
+    """Fetched before the process had said that it was done, it would have been killed."""
+    assert manager._worker is not None
+    key, ticket = start(manager, echo, "at once", say="")
+    pid = manager._worker.pid
+    while not manager.result_ready(key):
+        pass
+    manager.get_result(key, ticket)
+    manager.terminate_job(ticket)
+    assert result(manager, *start(manager, echo, "after it", say=""))["pid"] == pid
+
+
+def test_fetching_a_result_does_not_end_the_job_that_came_after(manager: JobManager) -> None:
+    """Dash ends a job once it has its result: in a process that stays, the next one may run there by then."""
+    first = start(manager, echo, "first", say="")
+    wait_until(lambda: manager.result_ready("first") and not manager.job_running(first[1]))
+    second = start(manager, until_stopped, "second")
+    result(manager, *first)
+    assert manager.job_running(second[1])
+    manager.ask_to_stop("second")
+    assert result(manager, *second)["status"] == "done"
 
 
 def test_a_place_is_taken_while_a_job_runs_and_free_after(manager: JobManager) -> None:
-    jobs = [start(manager, until_stopped, name) for name in ("six", "seven")]
+    names = ("six", "seven")[: manager.n_jobs]
+    jobs = [start(manager, until_stopped, name) for name in names]
     assert manager.place("eight") == 1
-    for key, pid in jobs:
+    for key, ticket in jobs:
         manager.ask_to_stop(key)
-        result(manager, key, pid)
-    assert manager.place("eight") == 0
+        result(manager, key, ticket)
+    wait_until(lambda: manager.place("eight") == 0)
     manager.admission.leave("eight")
 
 
 def test_without_a_place_no_process_starts(manager: JobManager) -> None:
     before = manager.n_running
     job_fn = manager.make_job_fn(echo, progress=True)
-    assert manager.call_job_fn("nine", job_fn, [{"id": "nine", "say": ""}], {}) == NO_PROCESS
-    assert manager.get_result("nine", NO_PROCESS)["error"] == "JobRefused"
+    assert manager.call_job_fn("nine", job_fn, [{"id": "nine", "say": ""}], {}) == NO_JOB
+    assert manager.get_result("nine", NO_JOB)["error"] == "JobRefused"
     assert manager.n_running == before
 
 
 def test_a_leftover_of_the_same_key_does_not_answer_for_a_new_job(manager: JobManager) -> None:
     manager.handle.set("ten", {"status": "done", "said": "stale"})
     assert result(manager, *start(manager, echo, "ten", say="fresh"))["said"] == "fresh"
+
+
+BUSY_SERVER = """
+import sys, time
+from pathlib import Path
+from dashapp.jobs.manager import JobManager
+
+if __name__ == "__main__":
+    manager = JobManager(
+        Path(sys.argv[1]), n_jobs=1, timeout_s=60, preload=["slow_import"], environ={}, keeps_worker=True
+    )
+    manager.warm_up(time.sleep)
+    print("started", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_ctrl_c_while_the_fork_server_imports_prints_nothing_of_it(tmp_path: Path) -> None:
+    """Issue 3: within the first second of `dashapp serve` it printed a traceback of the import."""
+    (tmp_path / "slow_import.py").write_text(
+        "import os, time\nopen('importing', 'w').write(str(os.getpid()))\ntime.sleep(2)\n"
+    )
+    (tmp_path / "busy_server.py").write_text(BUSY_SERVER)
+    environ = {"PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path}"}
+    server = subprocess.Popen(
+        [sys.executable, "busy_server.py", str(tmp_path / "jobs")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ,
+        cwd=tmp_path,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: (tmp_path / "importing").exists() and bool((tmp_path / "importing").read_text()))
+    pid = int((tmp_path / "importing").read_text())
+    os.killpg(server.pid, signal.SIGINT)  # as a terminal does
+    _, said = server.communicate(timeout=LIMIT_S)
+    assert "slow_import" not in said, said
+    wait_until(lambda: not psutil.pid_exists(pid))
 
 
 @pytest.mark.parametrize("job", [0, 1, "1", None, "x", -1])

@@ -1,0 +1,321 @@
+"""Analysis jobs that panels ask for: what they are, and the desk in the web process that has them done. Torch-free.
+
+A panel draws what it can, asks here for what takes long, and asks again until it is there. However many ask, a work is
+computed once; when nobody has asked for a while, it is given up. Knows keys, places and states; how work is done is the
+business of a `Bench` (`jobs.manager` here; other machines could be another).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from dashapp.errors import JobLost, JobStopped, TraceGone
+from dashapp.jobs.outcome import failure
+from dashapp.store.disk import TraceStore, open_store
+
+WORKS: Final = "dashapp.works"  # where an app keeps its `Works`, among Flask's extensions
+
+PATIENCE_S: Final = 20.0  # who has not asked for so long has closed the page
+GRACE_S: Final = 2.0  # between the end of a process and what it left
+STOP_S: Final = 10.0  # a work that was asked to stop and has not is ended with its process
+MEMORY_S: Final = 3600.0  # a failure is told for so long, and not tried again unless somebody wants it
+TICK_S: Final = 1.0
+
+Phase = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of work. title: as people know it.
+
+    function: "module:name", called in a job's process with the trace, a function to be told a share of the whole (it
+    raises when nobody wants the work any more), and the arguments as keywords; returns arrays by name.
+    version: raise it when the same arguments give other arrays.
+    home: "module:name" of what a process does before the first work of this kind, if one process is kept for all of
+    them; None for a process each, with the model at hand in `jobs.warm`.
+    """
+
+    title: str
+    function: str
+    version: int
+    home: str | None = None
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "umap": Kind(
+        title="UMAP",
+        function="dashapp.jobs.projection:umap_of_trace",
+        version=1,
+        home="dashapp.jobs.projection:prepare",
+    ),
+    "parity": Kind(title="Comparison with Hugging Face", function="dashapp.jobs.parity:parity_of_trace", version=1),
+}
+
+HOMES: Final = tuple(dict.fromkeys(kind.home for kind in KINDS.values() if kind.home is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Something to compute from a trace. kind: of `KINDS`. trace: its key. arguments: JSON, whatever the kind takes."""
+
+    kind: str
+    trace: str
+    arguments: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        """What its result is kept under: 64 hexadecimal digits."""
+        said = {"work": self.kind, "version": KINDS[self.kind].version, "trace": self.trace}
+        text = json.dumps({**said, "arguments": self.arguments}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def order(self, store: TraceStore) -> dict[str, Any]:
+        """What a job's process is told, as JSON; `id` as in a request for a run."""
+        return {
+            "id": self.key,
+            "function": KINDS[self.kind].function,
+            "trace": self.trace,
+            "arguments": dict(self.arguments),
+            "store": [str(store.folder), store.size_limit_bytes],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkState:
+    """How a work fares. place: in the queue, from 1. doing, share: of one that runs. The rest: of one that failed."""
+
+    phase: Phase
+    place: int = 0
+    doing: str = ""
+    share: float = 0.0
+    rule: str = ""
+    instance: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a bench knows of a work. told: the latest state, or None. outcome: what it left at its end, or None."""
+
+    told: Mapping[str, Any] | None
+    outcome: Mapping[str, Any] | None
+    is_alive: bool
+
+
+class Bench(Protocol):
+    """Where work is done."""
+
+    def has_room(self, home: str | None) -> bool:
+        """Whether a work of this home may begin now: nobody who waits for text may have to wait for it."""
+
+    def begin_work(self, order: Mapping[str, Any], home: str | None) -> None:
+        """Begin what `Work.order` says."""
+
+    def see(self, key: str) -> Seen: ...
+
+    def ask_to_stop(self, request_id: str) -> None: ...
+
+    def end_work(self, key: str) -> None:
+        """Kill what does this work, unless it ended, and forget what it told."""
+
+    def forget_work(self, key: str) -> None:
+        """Forget what a work told, which has left its outcome and ends by itself."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A work that somebody wants."""
+
+    work: Work
+    state: WorkState
+    askers: dict[str, float] = field(default_factory=dict)  # who → when last
+    since: float = 0.0  # when it was last seen alive, or failed
+    stopping_since: float | None = None  # nobody wanted it any more
+
+
+class Works:
+    """The desk. One to a web process; safe to be asked by several threads. clock: seconds that only go forward."""
+
+    def __init__(self, bench: Bench, store: TraceStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bench, self._store, self._clock = bench, store, clock
+        self._entries: dict[str, _Entry] = {}  # by key, in the order of first asking
+        self._lock = threading.Lock()
+        self._watch: threading.Thread | None = None
+
+    def ask(self, work: Work, asker: str) -> WorkState:
+        """How a work fares that this asker wants; it is begun when its turn has come.
+
+        asker: whatever tells one panel of one open page from another. It wants one work at a time: to ask for another
+        is to want the one before no more.
+        """
+        if self._store.get_result(work.key) is not None:
+            self._forget(work.key, asker)
+            return WorkState(phase="done")
+        with self._lock:
+            now = self._clock()
+            for key, other in self._entries.items():
+                if key != work.key:
+                    other.askers.pop(asker, None)
+            entry = self._entries.setdefault(work.key, _Entry(work, WorkState(phase="queued"), since=now))
+            entry.askers[asker] = now
+            self._advance(now)
+            self._keep_watch()
+            return self._told(entry)
+
+    def cancel(self, work: Work, asker: str) -> WorkState:
+        """This asker wants it no more; it goes on if another does."""
+        self._forget(work.key, asker)
+        return WorkState(phase="cancelled")
+
+    def retry(self, work: Work, asker: str) -> WorkState:
+        """Try again what failed."""
+        with self._lock:
+            entry = self._entries.get(work.key)
+            if entry is not None and entry.state.phase == "failed":
+                del self._entries[work.key]
+        return self.ask(work, asker)
+
+    # Below: with the lock held ----------------------------------------------------------------------------------------
+
+    def _told(self, entry: _Entry) -> WorkState:
+        if entry.state.phase != "queued":
+            return entry.state
+        waiting = [each for each in self._entries.values() if each.state.phase == "queued"]
+        return WorkState(phase="queued", place=waiting.index(entry) + 1)
+
+    def _advance(self, now: float) -> None:
+        for entry in list(self._entries.values()):
+            entry.askers = {who: asked for who, asked in entry.askers.items() if now - asked < PATIENCE_S}
+            if entry.state.phase == "running":
+                self._look_at(entry, now)
+            elif not self._is_wanted(entry, now):
+                del self._entries[entry.work.key]
+        for entry in self._entries.values():
+            home = KINDS[entry.work.kind].home
+            if entry.state.phase == "queued" and self._bench.has_room(home):
+                self._bench.begin_work(entry.work.order(self._store), home)
+                entry.state, entry.since, entry.stopping_since = WorkState(phase="running"), now, None
+
+    def _is_wanted(self, entry: _Entry, now: float) -> bool:
+        return bool(entry.askers) or (entry.state.phase == "failed" and now - entry.since < MEMORY_S)
+
+    def _look_at(self, entry: _Entry, now: float) -> None:
+        seen = self._bench.see(entry.work.key)
+        if seen.outcome is not None or (not seen.is_alive and now - entry.since > GRACE_S):
+            self._bench.forget_work(entry.work.key)
+            self._ended(entry, seen.outcome, now)
+            return
+        if seen.is_alive:
+            entry.since = now
+        told = seen.told or {}
+        doing, share = str(told.get("doing", "starting")), float(told.get("share", 0.0))
+        if seen.told is not None or entry.state.doing == "":
+            entry.state = WorkState(phase="running", doing=doing, share=share)
+        if not entry.askers:
+            self._stop(entry, now)
+
+    def _stop(self, entry: _Entry, now: float) -> None:
+        if entry.stopping_since is None:
+            entry.stopping_since = now
+            self._bench.ask_to_stop(entry.work.key)
+        elif now - entry.stopping_since > STOP_S:
+            self._bench.end_work(entry.work.key)
+            del self._entries[entry.work.key]
+
+    def _ended(self, entry: _Entry, outcome: Mapping[str, Any] | None, now: float) -> None:
+        was_stopped = entry.stopping_since is not None
+        if outcome is not None and outcome["status"] == "done":
+            entry.state = WorkState(phase="done")
+            del self._entries[entry.work.key]  # whoever asks from now on finds it in the store
+        elif was_stopped and entry.askers:  # somebody wants it after all
+            entry.state, entry.since, entry.stopping_since = WorkState(phase="queued"), now, None
+        elif was_stopped:
+            del self._entries[entry.work.key]
+        else:
+            told = outcome or failure(entry.work.key, JobLost())
+            rule, instance, remedy = (str(told[name]) for name in ("rule", "instance", "remedy"))
+            entry.state = WorkState(phase="failed", rule=rule, instance=instance, remedy=remedy)
+            entry.since = now
+
+    # Below: without ---------------------------------------------------------------------------------------------------
+
+    def _forget(self, key: str, asker: str) -> None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.askers.pop(asker, None)
+                self._advance(self._clock())
+
+    def _keep_watch(self) -> None:
+        """Nobody may ask any more: somebody has to notice."""
+        if self._watch is None or not self._watch.is_alive():
+            self._watch = threading.Thread(target=self._watch_over, name="works", daemon=True)
+            self._watch.start()
+
+    def _watch_over(self) -> None:
+        while True:
+            time.sleep(TICK_S)
+            with self._lock:
+                self._advance(self._clock())
+                if not self._entries:
+                    self._watch = None
+                    return
+
+
+# In a job's process -------------------------------------------------------------------------------------------------
+
+
+class Context(Protocol):
+    """The part of a job's context that is needed here."""
+
+    @property
+    def tell(self) -> Callable[..., None]: ...
+
+    @property
+    def should_stop(self) -> Callable[[], bool]: ...
+
+
+def run_work(context: Context, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the result of a work in the store, in a job's process: it is there already, or is computed and kept.
+
+    Raises: TraceGone, JobStopped, TraceTooLarge, StoreUnavailable, and what the function of its kind raises.
+    """
+    folder, size_limit_bytes = order["store"]
+    store, key = open_store(Path(folder), size_limit_bytes), order["id"]
+
+    def heed_stop() -> None:
+        if context.should_stop():
+            raise JobStopped
+
+    def progress(share: float) -> None:
+        heed_stop()
+        context.tell({"doing": "computing", "share": round(share, 3)})
+
+    with store.computing(key, while_waiting=heed_stop):
+        if store.get_result(key) is None:
+            trace = store.get_trace(order["trace"])
+            if trace is None:
+                raise TraceGone
+            progress(0.0)
+            store.put_result(key, _named(order["function"])(trace, progress, **order["arguments"]))
+    return {}
+
+
+def prepare_home(home: str) -> None:
+    """Do, in a process that stays, what its works need once."""
+    _named(home)()
+
+
+def _named(function: str) -> Callable[..., Any]:
+    module, _, name = function.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
