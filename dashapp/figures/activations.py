@@ -58,6 +58,7 @@ def gelu_curve(measured: PreActivations, *, token: str, frame: Frame) -> go.Figu
     pieces = f"{measured.n_flat} below −3, {measured.n_bent} between, {measured.n_straight} above 3"
     summary = f"Neurons of layer {measured.layer} at token {measured.pos} ‘{label(token)}’ on the GELU curve: {pieces}."
     figure = framed(curve, points, histogram, frame=frame, height=440, summary=summary)
+    figure.update_layout(meta={"summary": summary, "shared": ["x", "y", "y2"]})  # see `ranges`
     _part_axes(figure, x_range=(low, high))
     _name_pieces(figure, measured, x_range=(low, high), frame=frame)
     return figure

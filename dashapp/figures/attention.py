@@ -22,12 +22,13 @@ Shade = Literal["even", "root"]
 """How a weight becomes a colour: in proportion, or by its square root, which shows faint weights."""
 
 SHADES: Final[dict[str, str]] = {"even": "by weight", "root": "by its square root, for faint weights"}
-EXACT_BELOW: Final = 512  # tokens; from here on a pattern travels as bytes: 1.4 MB at 1,024 instead of 5.7 MB
+MOST_CELLS: Final = 512  # a side of a pattern: what a browser has pixels for, as it drops rows of more; 1.4 MB
 MOST_SPRITE_BYTES: Final = 1_400_000  # a third more in base64, and still below the 2 MB of a response
 WIDTH, NARROW_WIDTH = 640, 300  # pixels for the cells of a figure of heads or tokens
 LONGEST: Final = 10  # characters of a token: labels stand on two sides of a square, and its cells need the room
 N_CROPPED: Final = 40  # tokens that a square of a telephone's width shows readably
 LARGEST_CELL: Final = 84
+GRID_WIDTH, LARGEST_TILE = 1080, 128  # pixels for all heads across, and for one of them
 MOST_TOKENS_LABELLED: Final = 30  # down the side of a square of `WIDTH`
 
 
@@ -45,7 +46,7 @@ def head_grid(tiles: np.ndarray, scores: HeadScores, *, shade: Shade, frame: Fra
     cells = go.Heatmap(
         z=np.zeros((n_layer, n_head), dtype=np.uint8), text=hover, hoverinfo="text", colorscale=clear, showscale=False
     )
-    cell = min(LARGEST_CELL, (NARROW_WIDTH if frame.is_narrow else WIDTH) / n_head)
+    cell = min(LARGEST_TILE, (NARROW_WIDTH if frame.is_narrow else GRID_WIDTH) / n_head)
     summary = (
         f"The attention patterns of {n_layer} layers of {n_head} heads, in a grid of layers down and heads across."
     )
@@ -69,29 +70,31 @@ def head_grid(tiles: np.ndarray, scores: HeadScores, *, shade: Shade, frame: Fra
 
 
 def head_pattern(pattern: np.ndarray, of: Head, *, texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
-    """One head's pattern, query down and key across: float32 [query key]."""
+    """One head's pattern, query down and key across: float32 [query key]; of many tokens some to a cell."""
     n_tokens = len(texts)
-    names = token_names(texts)
+    n_each = tokens_a_cell(n_tokens)
+    names = block_names(texts, n_each)
     where = f"layer {of.layer}, head {of.head}"
-    is_exact = n_tokens < EXACT_BELOW
     cells = go.Heatmap(
-        z=exact_cells(pattern) if is_exact else byte_cells(pattern),
+        z=pattern_cells(pattern, n_each),
         x=names,
         y=names,
         zmin=0,
-        zmax=1 if is_exact else 255,
+        zmax=1,
         hoverongaps=False,
-        hovertemplate=_pattern_sentence(where, is_exact=is_exact),
+        hovertemplate=_pattern_sentence(where, is_pooled=n_each > 1),
         colorscale=shaded(shade, frame),
         showscale=False,
     )
     summary = f"Attention of {where} between {n_tokens} tokens: each row is a query, each column a key."
-    side = min(LARGEST_CELL * n_tokens, NARROW_WIDTH + 48 if frame.is_narrow else WIDTH - 64)
+    side = min(LARGEST_CELL * n_tokens, NARROW_WIDTH - 48 if frame.is_narrow else WIDTH - 64)
     height = max(120, side) + 160
     figure = framed(cells, _bar_of_scale(shade, frame), frame=frame, height=height, summary=summary)
-    _square(figure, ("query: the token that looks", n_tokens), ("key: the token looked at", n_tokens))
+    _square(figure, ("query: the token that looks", len(names)), ("key: the token looked at", len(names)))
+    meta: dict[str, Any] = {"summary": summary, "tokens_a_row": n_each}
     if frame.is_narrow and n_tokens > N_CROPPED:
-        figure.update_layout(meta={"summary": summary, "cropped": N_CROPPED})  # the browser knows the selected token
+        meta["cropped"] = N_CROPPED  # the browser knows the selected token
+    figure.update_layout(meta=meta)
     n_ticks = MOST_NARROW if frame.is_narrow else MOST_TOKENS_LABELLED
     ticks: dict[str, Any] = {"nticks": n_ticks, "tickfont": {"family": MONO, "size": 12}}
     # Categories, where other token axes have numbers: a heatmap's hover can name a token only through its axis.
@@ -141,14 +144,31 @@ def token_names(texts: Sequence[str]) -> list[str]:
     return [f"{pos} {label(text, longest=LONGEST)}" for pos, text in enumerate(texts)]
 
 
-def exact_cells(pattern: np.ndarray) -> np.ndarray:
-    """A pattern for drawing, float32; NaN, which leaves a gap, where a query cannot look."""
-    return np.where(np.tri(len(pattern), dtype=bool), pattern, np.float32("nan"))
+def tokens_a_cell(n_tokens: int) -> int:
+    """How many tokens share a row and a column of a square, so that it has at most `MOST_CELLS` a side."""
+    return -(-n_tokens // MOST_CELLS)
 
 
-def byte_cells(pattern: np.ndarray) -> np.ndarray:
-    """A pattern for drawing, 0..255 for 0..1: at most 1/510 from the weight itself."""
-    return np.rint(pattern * 255).astype(np.uint8)
+def block_names(texts: Sequence[str], n_each: int) -> list[str]:
+    """What stands at the rows of a square: each token's name, or the first and last of some: '512–513'."""
+    if n_each == 1:
+        return token_names(texts)
+    last = len(texts) - 1
+    starts = range(0, len(texts), n_each)
+    return [f"{start}" if start == last else f"{start}–{min(start + n_each - 1, last)}" for start in starts]
+
+
+def pattern_cells(pattern: np.ndarray, n_each: int) -> np.ndarray:
+    """A pattern for drawing, float32 [cell_query cell_key]: the largest weight in each block of so many tokens a side.
+
+    NaN, which leaves a gap, where no query of the block can look.
+    """
+    n_tokens = len(pattern)
+    n_cells = -(-n_tokens // n_each)
+    padded = np.zeros((n_cells * n_each, n_cells * n_each), dtype=np.float32)
+    padded[:n_tokens, :n_tokens] = pattern
+    largest = padded.reshape(n_cells, n_each, n_cells, n_each).max(axis=(1, 3))
+    return np.where(np.tri(n_cells, dtype=bool), largest, np.float32("nan"))
 
 
 def fitting(tiles: np.ndarray) -> np.ndarray:
@@ -198,10 +218,10 @@ def _head_sentence(scores: HeadScores, of: Head) -> str:
     )
 
 
-def _pattern_sentence(where: str, *, is_exact: bool) -> str:
-    if is_exact:
-        return f"{where}:<br>token %{{y}} looks at token %{{x}}, %{{z:.3~g}}<extra></extra>"
-    return f"{where}:<br>token %{{y}} looks at token %{{x}},<br>%{{z:.0f}}/255, within 1/255<extra></extra>"
+def _pattern_sentence(where: str, *, is_pooled: bool) -> str:
+    if is_pooled:
+        return f"{where}:<br>tokens %{{y}} look at tokens %{{x}},<br>at most %{{z:.3~g}}<extra></extra>"
+    return f"{where}:<br>token %{{y}} looks at token %{{x}}, %{{z:.3~g}}<extra></extra>"
 
 
 def _bar_of_scale(shade: Shade, frame: Frame) -> go.Scatter:

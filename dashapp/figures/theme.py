@@ -5,8 +5,9 @@ Contrast of `ink`, `muted` and the texts on buttons with what they stand on is a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import plotly.graph_objects as go
 
@@ -16,6 +17,7 @@ ColourScale = list[tuple[float, str]]  # as Plotly takes it: place from 0 to 1 �
 SANS: Final = "Inter, system-ui, sans-serif"
 MONO: Final = "'JetBrains Mono', ui-monospace, monospace"
 TEXT_SIZE: Final = 14
+TEXT_FACTORS: Final = (1, 1.25, 1.5, 2)  # how much larger a person may have all text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +80,14 @@ AMOUNTS: Final[dict[ThemeName, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a figure must know of the page around it. is_narrow: a telephone's width, where fewer labels fit."""
+    """What a figure must know of the page around it. is_narrow: a telephone's width, where fewer labels fit.
+
+    text: by how much `enlarged` will make the figure larger, for those where this decides what fits.
+    """
 
     theme: ThemeName
     is_narrow: bool = False
+    text: float = 1
 
     @property
     def colours(self) -> Theme:
@@ -100,10 +106,11 @@ class Frame:
 
 
 def css_variables() -> str:
-    """The table as a stylesheet: `--paper`, `--ink`, … for each theme."""
+    """The tables as a stylesheet: `--paper`, `--ink`, … and `--amounts-0` to `--amounts-4` for each theme."""
     blocks = []
     for name, theme in THEMES.items():
         rows = "".join(f"--{role.replace('_', '-')}:{colour};" for role, colour in asdict(theme).items())
+        rows += "".join(f"--amounts-{i}:{colour};" for i, colour in enumerate(AMOUNTS[name]))
         blocks.append(f'[data-bs-theme="{name}"]{{{rows}color-scheme:{name};}}')
     return "".join(blocks)
 
@@ -141,3 +148,29 @@ def framed(*traces: go.Bar | go.Heatmap | go.Scatter, frame: Frame, height: int,
         yaxis=axis,
     )
     return figure
+
+
+def enlarged(figure: go.Figure, factor: float) -> go.Figure:
+    """A figure with text so many times larger, and as much more room for it: margins and height grow with it."""
+    if factor == 1:
+        return figure
+    layout = figure.layout
+    margins = {side: round(value * factor) for side, value in layout.margin.to_plotly_json().items()}
+    figure.update_layout(height=round(layout.height * factor), margin=margins)
+    figure.update_layout(_larger_fonts(layout.to_plotly_json(), factor))
+    for trace in figure.data:
+        trace.update(_larger_fonts(trace.to_plotly_json(), factor))
+    return figure
+
+
+def _larger_fonts(part: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """The font sizes in a part of a figure, enlarged, where they stand; nothing else of it."""
+    found: dict[str, Any] = {}
+    for name, value in part.items():
+        if name.endswith("font") and isinstance(value, Mapping) and "size" in value:
+            found[name] = {"size": value["size"] * factor}
+        elif isinstance(value, Mapping):
+            found |= {name: below} if (below := _larger_fonts(value, factor)) else {}
+        elif isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+            found[name] = [_larger_fonts(each, factor) for each in value]  # annotations
+    return found

@@ -7,17 +7,18 @@ import pytest
 
 from dashapp.analysis.attention import Head, HeadScores, TokenAttention, strongest
 from dashapp.figures.attention import (
-    EXACT_BELOW,
+    MOST_CELLS,
     N_CROPPED,
-    byte_cells,
-    exact_cells,
+    block_names,
     fitting,
     head_grid,
     head_pattern,
     palette,
+    pattern_cells,
     shaded,
     token_bars,
     token_names,
+    tokens_a_cell,
     weight,
 )
 from dashapp.figures.theme import Frame, ThemeName
@@ -50,7 +51,7 @@ def test_the_picture_of_all_heads_fits_a_response_for_every_size_of_gpt2(n_layer
     assert len(figure.to_json()) < LIMIT_BYTES
 
 
-@pytest.mark.parametrize("n_tokens", [1, 40, EXACT_BELOW - 1, EXACT_BELOW, 1024])
+@pytest.mark.parametrize("n_tokens", [1, 40, MOST_CELLS, MOST_CELLS + 1, 1024])
 def test_a_pattern_fits_a_response_at_every_length(n_tokens: int) -> None:
     texts = ["\U0001f642<&>" * 5] * n_tokens  # the longest labels
     figure = head_pattern(made_pattern(n_tokens), Head(layer=3, head=5), texts=texts, shade="even", frame=LIGHT)
@@ -62,6 +63,12 @@ def test_a_hover_over_a_head_tells_its_scores_in_a_sentence() -> None:
     assert figure.data[0].text[1][0] == (
         "layer 1, head 0: entropy 1.2 nats,<br>mean distance 6 tokens,<br>0.6 on the first token, 0.4 on the one before"
     )
+
+
+@pytest.mark.parametrize(("n_layer", "n_head", "height"), [(6, 8, 6 * 128), (12, 12, 1080), (1, 1, 128)])
+def test_all_heads_fill_the_width_up_to_a_sensible_size(n_layer: int, n_head: int, height: int) -> None:
+    figure = head_grid(random_tiles(n_layer, n_head, 2), made_scores(n_layer, n_head), shade="even", frame=LIGHT)
+    assert figure.layout.height == max(200, height + 112)
 
 
 def test_heads_lie_where_their_hover_is() -> None:
@@ -85,20 +92,36 @@ def test_tiles_too_many_for_a_response_keep_the_largest_weight_of_each_cell() ->
 
 def test_a_short_prompts_weights_are_exact_and_the_future_is_left_out() -> None:
     pattern = made_pattern(6)
-    cells = exact_cells(pattern)
+    cells = pattern_cells(pattern, 1)
     assert cells.dtype == np.float32
     np.testing.assert_array_equal(cells[np.tri(6, dtype=bool)], pattern[np.tri(6, dtype=bool)])
     assert np.isnan(cells[~np.tri(6, dtype=bool)]).all()
 
 
-def test_a_long_prompts_weights_are_within_what_the_hover_promises() -> None:
-    pattern = made_pattern(EXACT_BELOW)
-    cells = byte_cells(pattern)
-    assert cells.dtype == np.uint8
-    assert np.abs(cells / 255 - pattern).max() <= 1 / 510 + 1e-7  # half a step, and float32's rounding
-    hover = head_pattern(pattern, Head(layer=0, head=1), texts=["a"] * EXACT_BELOW, shade="even", frame=LIGHT).data[0]
-    assert "within 1/255" in hover.hovertemplate
-    assert (hover.zmin, hover.zmax) == (0, 255)
+@pytest.mark.parametrize("n_tokens", [1023, 1024])
+def test_a_cell_of_a_long_pattern_has_the_largest_weight_of_its_tokens(n_tokens: int) -> None:
+    pattern = made_pattern(n_tokens)
+    cells = pattern_cells(pattern, 2)
+    assert cells.shape == (MOST_CELLS, MOST_CELLS)
+    for row, column in ((0, 0), (7, 7), (300, 41), (MOST_CELLS - 1, MOST_CELLS - 1)):
+        assert cells[row, column] == pattern[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].max()
+    assert np.isnan(cells[~np.tri(MOST_CELLS, dtype=bool)]).all()
+
+
+def test_a_diagonal_below_the_edge_is_unbroken_in_a_long_pattern() -> None:
+    previous = np.eye(1024, k=-1, dtype=np.float32)
+    cells = pattern_cells(previous, tokens_a_cell(1024))
+    assert (np.diagonal(cells) == 1).all()  # of each two tokens, the later looks at the earlier
+
+
+def test_a_long_pattern_says_which_tokens_it_pools() -> None:
+    assert [tokens_a_cell(n) for n in (1, MOST_CELLS, MOST_CELLS + 1, 1024)] == [1, 1, 2, 2]
+    assert block_names(["a"] * 5, 2) == ["0–1", "2–3", "4"]
+    figure = head_pattern(made_pattern(600), Head(layer=0, head=1), texts=["a"] * 600, shade="even", frame=LIGHT)
+    cells = figure.data[0]
+    assert cells.hovertemplate.startswith("layer 0, head 1:<br>tokens %{y} look at tokens %{x},<br>at most %{z")
+    assert (cells.zmin, cells.zmax, cells.x[-1]) == (0, 1, "598–599")
+    assert figure.layout.meta["tokens_a_row"] == 2
 
 
 def test_the_colour_scale_is_fixed_from_0_to_1() -> None:

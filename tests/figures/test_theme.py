@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import pytest
 
-from dashapp.figures.theme import THEMES, ThemeName, css_variables
+from dashapp.figures.theme import THEMES, Frame, ThemeName, css_variables, enlarged, framed
 
 
 def luminance(colour: str) -> float:
@@ -25,7 +26,7 @@ def test_contrast_of_black_and_white() -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("ground", ["paper", "raised"])
-@pytest.mark.parametrize("text", ["ink", "muted", "slot_a"])
+@pytest.mark.parametrize("text", ["ink", "muted", "slot_a", "slot_b"])
 def test_texts_can_be_read(theme: ThemeName, ground: str, text: str) -> None:
     colours = THEMES[theme]
     assert contrast(getattr(colours, text), getattr(colours, ground)) >= 4.5
@@ -43,3 +44,22 @@ def test_the_stylesheet_has_every_colour_of_both_themes() -> None:
         block = css.split(f'[data-bs-theme="{name}"]')[1].split("}")[0]
         assert f"--slot-a:{theme.slot_a};" in block
         assert f"--paper:{theme.paper};" in block
+
+
+def test_larger_text_has_as_much_more_room() -> None:
+    def figure() -> go.Figure:
+        bars = go.Bar(x=[1], y=["a"], textfont={"size": 10})
+        drawn = framed(bars, frame=Frame(theme="light"), height=100, summary="One bar.")
+        drawn.add_annotation(text="plain")
+        return drawn.add_annotation(text="small", font={"size": 8})
+
+    plain, larger = figure().to_plotly_json(), enlarged(figure(), 1.5).to_plotly_json()
+    assert larger["layout"]["height"] == 150
+    assert larger["layout"]["margin"] == {side: round(1.5 * px) for side, px in plain["layout"]["margin"].items()}
+    assert larger["layout"]["font"] == plain["layout"]["font"] | {"size": 1.5 * plain["layout"]["font"]["size"]}
+    assert larger["data"][0]["textfont"]["size"] == 15
+    title = larger["layout"]["xaxis"]["title"]["font"]
+    assert title == plain["layout"]["xaxis"]["title"]["font"] | {"size": 1.5 * 13}
+    assert [note["text"] for note in larger["layout"]["annotations"]] == ["plain", "small"]
+    assert larger["layout"]["annotations"][1]["font"]["size"] == 12
+    assert enlarged(figure(), 1).to_plotly_json() == plain
