@@ -15,8 +15,10 @@ TEST_FLAGS ?=
 # A thread that spins while it waits makes everything else on a shared machine many times slower.
 export OMP_WAIT_POLICY ?= passive
 
-PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+PIP_INSTALL = PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
+# Of what pip prints, the line for each package that it fetches, and what it ended with; errors are on the other stream.
+PACKAGE_LINES = | { grep --line-buffered -E '^ *(Downloading|Using cached|Installing|Successfully)' || true; }
 
 # flag(NAME,--option): only what was typed after `make` counts, for shells export a HOST of their own.
 flag = $(if $(findstring command,$(origin $(1))),$(2) "$($(1))")
@@ -63,11 +65,11 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run-installed: pyproject.toml constraints.txt | $(BIN)/pip
-	@echo "Installing into $(VENV) (minutes the first time)"
-	@$(PIP_INSTALL) -e .
+	@echo "Installing into $(VENV) (minutes the first time; torch is most of it)"
+	@set -o pipefail; $(PIP_INSTALL) -e . $(PACKAGE_LINES)
 	@touch $@
 
 $(VENV)/.test-installed: pyproject.toml constraints.txt | $(BIN)/pip
-	@echo "Installing into $(VENV) (minutes the first time)"
-	@$(PIP_INSTALL) -e '.[test]'
+	@echo "Installing into $(VENV) (minutes the first time; torch is most of it)"
+	@set -o pipefail; $(PIP_INSTALL) -e '.[test]' $(PACKAGE_LINES)
 	@touch $@ $(VENV)/.run-installed
