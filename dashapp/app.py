@@ -8,26 +8,33 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
-from dash import Dash
+from dash import Dash, page_registry
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dashapp import clientside
 from dashapp.errors import StoreUnavailable
 from dashapp.figures.theme import css_variables
+from dashapp.jobs.downloads import Downloads
 from dashapp.jobs.manager import JobManager
+from dashapp.jobs.models import ModelList
 from dashapp.jobs.reception import Reception
-from dashapp.model.registry import locate, name_of
-from dashapp.model.weights import FingerprintCache, Weights
+from dashapp.jobs.resident import may_compute_on_device
+from dashapp.jobs.works import WORKS, Works
+from dashapp.model.opened import Models
 from dashapp.panels.source import Source
 from dashapp.settings import Settings
-from dashapp.store.disk import TraceStore, default_size_limit
+from dashapp.store.disk import new_store
 from dashapp.store.folders import claim_folder, new_private_file
+from dashapp.store.recipes import RecipeStore
 
-PAGES: Final = ("pages.generation", "pages.attention", "pages.activations", "pages.model", "pages.not_found_404")
+PAGES: Final = (
+    *("pages.generation", "pages.attention", "pages.embeddings", "pages.activations"),
+    *("pages.compare", "pages.model", "pages.not_found_404"),
+)
 
 # What the fork server imports before the first job: the model, all that a job runs, and the module its function is in.
-PRELOAD: Final = ("dashapp.jobs.warm", "dashapp.jobs.prompt", "dashapp.shell")
+PRELOAD: Final = ("dashapp.jobs.warm", "dashapp.jobs.prompt", "dashapp.shell.callbacks")
 
 HEADERS: Final = {
     "Referrer-Policy": "no-referrer",  # an address holds a prompt
@@ -71,6 +78,7 @@ def create_app(settings: Settings) -> Dash:
         timeout_s=settings.job_timeout_s,
         preload=PRELOAD,
         environ=settings.environ() | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(settings.threads_per_job)},
+        keeps_worker=may_compute_on_device(settings.device),
     )
     server: Any = _new_server(settings)  # Dash's annotation knows of no Flask
     app = Dash(
@@ -87,54 +95,63 @@ def create_app(settings: Settings) -> Dash:
         serve_locally=True,
         add_log_handler=False,
         include_pages_meta=False,  # they would repeat the address, which holds a prompt
+        on_error=_tell_failure,
     )
     _made.append(app)
     source.install(server)
-    _install(app, source, manager)
+    _install(app, settings, source, manager)
     return app
+
+
+def _tell_failure(error: Exception) -> None:
+    """A callback raised. Imported only now: what is below `shell` registers in a `Dash`."""
+    from dashapp.shell.toasts import tell_failure
+
+    tell_failure(error)
 
 
 def manager_of(app: Dash) -> JobManager:
     """The manager of an app's jobs."""
-    from dashapp import shell
+    from dashapp.shell.callbacks import MANAGER
 
-    found: JobManager = app.server.extensions[shell.MANAGER]
+    found: JobManager = app.server.extensions[MANAGER]
     return found
 
 
-def _install(app: Dash, source: Source, manager: JobManager) -> None:
+def _install(app: Dash, settings: Settings, source: Source, manager: JobManager) -> None:
     """Give an app its pages, callbacks and routes. Pages and shell are imported only now: they register in a `Dash`."""
-    from dashapp import shell
+    from dashapp.shell import callbacks, layout, models, recipes, strip_attention
 
     for page in PAGES:
         importlib.import_module(page)
+    callbacks.register()
+    recipes.register()
     clientside.register()
     with app.server.app_context():  # Dash calls it at once, and it asks which model is loaded
-        app.layout = shell.layout
-    app.server.extensions[shell.MANAGER] = manager
-    app.server.extensions[shell.RECEPTION] = Reception(
-        weights=source.weights, dtype=source.dtype, store=source.store, place=manager.place
+        app.layout = layout.layout
+    app.server.extensions[callbacks.MANAGER] = manager
+    app.server.extensions[WORKS] = Works(manager, source.store)
+    app.server.extensions[callbacks.RECEPTION] = Reception(
+        models=source.models, dtype=source.dtype, store=source.store, place=manager.place
     )
+    app.server.extensions[recipes.RECIPES] = RecipeStore(settings.recipes_dir)
+    app.server.extensions[models.MODELS] = ModelList(models=source.models, downloads=Downloads(source.models.fetch))
+    strip_attention.add_route(app.server)
     _add_health(app.server, source, manager)
     _add_headers(app)
 
 
 def open_source(settings: Settings) -> Source:
-    """Weights and store as the settings name them. Raises: ModelError, StoreError."""
+    """Models and store as the settings name them. Raises: UnknownAllowedModel, ModelError, StoreError."""
     try:
         claim_folder(settings.cache_dir)
     except OSError as error:
         raise StoreUnavailable(settings.cache_dir, error.strerror or error) from error
-    folder = locate(settings.model, models_dir=settings.models_dir, dtype=settings.dtype)
-    weights = Weights.open(
-        folder,
-        name=name_of(settings.model, models_dir=settings.models_dir),
-        fingerprints=FingerprintCache(settings.fingerprints_file),
-    )
-    limit_bytes = settings.cache_size or default_size_limit(settings.cache_dir)
-    store = TraceStore(settings.cache_dir, size_limit_bytes=limit_bytes)
+    models = Models.read(settings)
+    store = new_store(settings.cache_dir, settings.cache_size)
     store.check()
-    return Source(weights=weights, store=store, dtype=settings.dtype, device=settings.device)
+    device = settings.device if may_compute_on_device(settings.device) else "cpu"
+    return Source(models=models, store=store, dtype=settings.dtype, device=device)
 
 
 def _new_server(settings: Settings) -> Flask:
@@ -181,9 +198,12 @@ def _add_health(server: Flask, source: Source, manager: JobManager) -> None:
 
 def _add_headers(app: Dash) -> None:
     server: Flask = app.server
+    pages = {page["path"] for page in page_registry.values()}
 
     @server.after_request
     def add(response: Response) -> Response:
+        if response.mimetype == "text/html" and response.status_code == 200 and request.path not in pages:
+            response.status_code = 404  # Dash answers every address with the app, which then says so
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault(

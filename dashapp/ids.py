@@ -2,12 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+Slot = Literal["a", "b"]
+SLOTS: Final[tuple[Slot, ...]] = ("a", "b")  # b is shown on Compare alone
 
 # The shell: there once, on every page.
 SHELL: Final = "shell"
-MODEL_CHIP: Final = "model-chip"
 THEME_BUTTON: Final = "theme-button"
+TEXT_SIZE: Final = "text-size"
+SHARE: Final = "share"
+EXAMPLES: Final = "examples"
+MODEL_PICKER: Final = "model-picker"
+MODEL_CHIP: Final = "model-chip"  # what opens the picker: the model of the run, and what the next one will use
+MODEL_NAME: Final = "model-name"
+MODEL_SIZE: Final = "model-size"
+MODEL_OTHER: Final = "model-other"  # that of slot b's run, where it is another
+MODEL_NEXT: Final = "model-next"
+MODEL_LIST: Final = "model-list"
+MODEL_LIST_TITLE: Final = "model-list-title"
+MODEL_DEFAULT: Final = "model-default"  # the name of the model that the server was started with
+MODELS: Final = "models"  # all models, as the server told them last
+MODELS_ORDER: Final = "models-order"  # list them, download one, stop that
+MODELS_PULSE: Final = "models-pulse"
+DEMO_NOTE: Final = "demo-note"
+SELECTION_TEXT: Final = "selection-text"
+SELECTION_LAYER: Final = "selection-layer"
+SELECTION_HEAD: Final = "selection-head"
+SELECTION_UNDO: Final = "selection-undo"
+SELECTION_CLEAR: Final = "selection-clear"
+WEIGHTS_DIRECTION: Final = "weights-direction"  # whether a strip shows what a token looks at, or who looks at it
+TOASTS: Final = "toasts"  # errors that belong to no place on the page
+
+# What the browser holds for all slots: a selection, how the page looks, the address.
+SELECTION: Final = "selection"
+THEME: Final = "theme"
+TEXT: Final = "text"  # how large text is drawn: a factor
+PULSE: Final = "pulse"
+LOCATION: Final = "location"
+RESTORE: Final = "restore"  # the browser went back or forward: what its address now says
+TOLD: Final = "told"  # an error that the server wants said in a toast
+RECIPE_TO_KEEP: Final = "recipe-to-keep"  # a link's prompts that are too long for an address
+RECIPE_KEPT: Final = "recipe-kept"  # their key
+RECIPE_TO_OPEN: Final = "recipe-to-open"  # a key that an address carries
+RECIPE_OPENED: Final = "recipe-opened"  # its prompts
+
+PAIR: Final = "pair"  # the traces of both slots
+ALIGNMENT: Final = "alignment"  # which of their tokens stand for each other
+
+# The page Compare.
+COMPARED: Final = "compared"  # two traces and a token of each
+COMPARE_EMPTY: Final = "compare-empty"
+COMPARE_TOKENS: Final = "compare-tokens"
+COMPARE_EXPECTATIONS: Final = "compare-expectations"
+COMPARE_EXAMPLE: Final = "compare-example"
+COMPARE_COPY: Final = "compare-copy"
+COMPARE_SWAP: Final = "compare-swap"
+COMPARE_OPEN: Final = "compare-open"  # the panels that a person wants beside each other
+COMPARE_SHOWN: Final = "compare-shown"  # those that are there
+COMPARE_QUERY: Final = "compare-query"  # what the address said when the page was opened
+
+# The page Model.
+MODEL_ON_SCREEN: Final = "model-on-screen"  # the name of the model of the run on screen
+MODEL_FACTS: Final = "model-facts"  # what is said of it
+MODEL_DIAGRAM: Final = "model-diagram"
+CACHE_HELD: Final = "cache-held"
+CACHE_CLEAR: Final = "cache-clear"
+CACHE_QUESTION: Final = "cache-question"
+CACHE_YES: Final = "cache-yes"
+CACHE_NO: Final = "cache-no"
+CACHE_CLEARED: Final = "cache-cleared"
+CACHE_AGAIN: Final = "cache-again"
+
+# Of each slot: its prompt bar and strip, as `of(GO, "a")`.
+SLOT: Final = "slot"
+SLOT_NAME: Final = "slot-name"  # its letter, for the functions in the browser that serve every slot
 PROMPT: Final = "prompt"
 PROMPT_DIFFERS: Final = "prompt-differs"
 SETTINGS_SUMMARY: Final = "settings-summary"
@@ -17,18 +86,19 @@ TOP_K: Final = "top-k"
 TOP_P: Final = "top-p"
 SEED: Final = "seed"
 BOS: Final = "bos"
+MODEL: Final = "model"
 GO: Final = "go"
 BAR: Final = "bar"
 STATUS: Final = "status"
 FAILURE: Final = "failure"
 FAILURE_TEXT: Final = "failure-text"
 RETRY: Final = "retry"
+CUT: Final = "cut"
+HINT: Final = "hint"  # what to look at in the example that was opened
 STRIP: Final = "token-strip"
-HINT: Final = "hint"
-SELECTION_TEXT: Final = "selection-text"
-SELECTION_CLEAR: Final = "selection-clear"
+WEIGHTS_LEGEND: Final = "weights-legend"
 
-# What the browser holds: keys, a selection, the state of a run. No tensor.
+# Of each slot, what the browser holds: keys and the state of a run. No tensor.
 REQUEST: Final = "request"  # what was asked for last
 ASK: Final = "ask"  # the same, asked again while it waits for a place
 ANSWER: Final = "answer"  # known, refused, waiting, or admitted
@@ -40,17 +110,19 @@ RUNNING: Final = "running"
 STOP: Final = "stop"
 STOPPED: Final = "stopped"
 RUN: Final = "run"  # all of the above in one: what is drawn
-SELECTION: Final = "selection"
-THEME: Final = "theme"
-PULSE: Final = "pulse"
-LOCATION: Final = "location"
-RESTORE: Final = "restore"  # the browser went back or forward: what its address now says
-LINKED: Final = "linked"  # the query string of the present view
+
+STORES: Final = (REQUEST, ASK, ANSWER, ADMITTED, PROGRESS, JOB_RESULT, FINISHED, RUNNING, STOP, STOPPED, RUN)
+FORM: Final = (PROMPT, MAX_NEW_TOKENS, TEMPERATURE, TOP_K, TOP_P, SEED, BOS, MODEL)
 
 
-def nav_link(path: Any) -> dict[str, Any]:
-    """The navbar's link to a page; a path, or a wildcard."""
-    return {"type": "nav", "path": path}
+def of(name: str, slot: Slot) -> str:
+    """The id of a slot's component. Plain, for background callbacks take no other."""
+    return f"{name}-{slot}"
+
+
+def nav_link(path: Any, place: Any = "header") -> dict[str, Any]:
+    """A link that carries the view along: to a page, or with "#…" to a panel of it, from a place; or wildcards."""
+    return {"type": "nav", "path": path, "place": place}
 
 
 def part(kind: str, panel: Any, slot: Any) -> dict[str, Any]:
@@ -58,9 +130,19 @@ def part(kind: str, panel: Any, slot: Any) -> dict[str, Any]:
     return {"type": kind, "panel": panel, "slot": slot}
 
 
+def pair(panel: Any) -> dict[str, Any]:
+    """Where a panel stands in both slots; a name, or Dash's wildcards."""
+    return {"type": "pair", "panel": panel}
+
+
 def knob(panel: Any, slot: Any, name: Any) -> dict[str, Any]:
     """A panel's knob in a slot; names, or Dash's wildcards."""
     return {"type": "knob", "panel": panel, "slot": slot, "name": name}
+
+
+def n_tokens(place: Any) -> dict[str, Any]:
+    """A number of tokens in a shape of the Model page, counted in the order of the page; or a wildcard."""
+    return {"type": "n-tokens", "place": place}
 
 
 def title(panel: str, slot: str) -> str:

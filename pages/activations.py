@@ -1,4 +1,4 @@
-"""The page `/activations`: what the neurons and the residual stream held while the model read the prompt."""
+"""The page `/activations`: what the model was about to say, what made it, and what neurons and stream held."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import layout as panel_layout
 
 
-def layout(**_query: str) -> html.Div:
-    """The page; the shell reads the query string."""
+def layout(**query: str) -> html.Div:
+    """The page; knobs stand in the query string, and the shell reads the rest of it."""
     return html.Div(
         [
             html.H1("Activations", className="visually-hidden"),
-            panel_layout(PANELS["gelu"], "a"),
-            panel_layout(PANELS["mlp-neurons"], "a"),
-            panel_layout(PANELS["resid-norms"], "a"),
+            panel_layout(PANELS["logit-lens"], "a", query),
+            panel_layout(PANELS["attribution"], "a", query),
+            panel_layout(PANELS["head-attribution"], "a", query),
+            panel_layout(PANELS["gelu"], "a", query),
+            panel_layout(PANELS["mlp-neurons"], "a", query),
+            panel_layout(PANELS["resid-norms"], "a", query),
         ],
         className="page",
     )

@@ -8,14 +8,14 @@ from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import layout as panel_layout
 
 
-def layout(**_query: str) -> html.Div:
-    """The page; the shell reads the query string."""
+def layout(**query: str) -> html.Div:
+    """The page; knobs stand in the query string, and the shell reads the rest of it."""
     return html.Div(
         [
             html.H1("Attention", className="visually-hidden"),
-            panel_layout(PANELS["head-grid"], "a"),
+            panel_layout(PANELS["head-grid"], "a", query),
             html.Div(
-                [panel_layout(PANELS["head-pattern"], "a"), panel_layout(PANELS["token-attention"], "a")],
+                [panel_layout(PANELS["head-pattern"], "a", query), panel_layout(PANELS["token-attention"], "a", query)],
                 className="beside",
             ),
         ],

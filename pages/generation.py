@@ -1,4 +1,4 @@
-"""The page `/`: what the model writes, what it expected at each token, and what surprised it."""
+"""The page `/`: what the model writes, what it expected at each token, how one is drawn, and what surprised it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import layout as panel_layout
 
 
-def layout(**_query: str) -> html.Div:
-    """The page; the shell reads the query string."""
+def layout(**query: str) -> html.Div:
+    """The page; knobs stand in the query string, and the shell reads the rest of it."""
     return html.Div(
         [
             html.H1("Generation", className="visually-hidden"),
-            panel_layout(PANELS["next-tokens"], "a"),
-            panel_layout(PANELS["surprisal"], "a"),
+            panel_layout(PANELS["next-tokens"], "a", query),
+            panel_layout(PANELS["sampler"], "a", query),
+            panel_layout(PANELS["surprisal"], "a", query),
         ],
         className="page",
     )

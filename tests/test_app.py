@@ -17,7 +17,7 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from dashapp import ids
-from dashapp.app import HEADERS, create_app
+from dashapp.app import HEADERS, create_app, open_source
 from dashapp.jobs.request import EXAMPLE
 from dashapp.settings import Settings
 
@@ -70,11 +70,11 @@ def callback(client: FlaskClient, output: str, inputs: list[dict[str, Any]], **m
 def ask(client: FlaskClient, request: object) -> Any:
     """The answer to a request, as the prompt bar sends it."""
     inputs = [
-        {"id": ids.REQUEST, "property": "data", "value": request},
-        {"id": ids.ASK, "property": "data", "value": None},
+        {"id": ids.of(ids.REQUEST, "a"), "property": "data", "value": request},
+        {"id": ids.of(ids.ASK, "a"), "property": "data", "value": None},
     ]
-    answered = callback(client, f"{ids.ANSWER}.data", inputs)
-    return answered[ids.ANSWER]["data"] if answered else None
+    answered = callback(client, f"{ids.of(ids.ANSWER, 'a')}.data", inputs)
+    return answered[ids.of(ids.ANSWER, "a")]["data"] if answered else None
 
 
 # The web process -----------------------------------------------------------------------------------------------------
@@ -94,6 +94,15 @@ print([name for name in ("torch", "transformers", "umap", "numba", "sklearn") if
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
     assert (run.stdout.strip(), run.returncode) == ("[]", 0), run.stderr
+
+
+@pytest.mark.parametrize(("has_gpu", "said"), [(False, "cpu"), (True, "auto")])
+def test_the_device_is_known_where_there_is_no_gpu(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, has_gpu: bool, said: str
+) -> None:
+    assert settings.device == "auto"
+    monkeypatch.setattr("dashapp.app.may_compute_on_device", lambda _: has_gpu)
+    assert open_source(settings).device == said
 
 
 def test_a_second_app_in_one_process_is_refused(app: Dash, settings: Settings) -> None:
@@ -118,12 +127,16 @@ def test_the_job_cache_is_ours_alone(app: Dash, settings: Settings) -> None:
 @pytest.mark.parametrize("path", ["/", "/model", "/nowhere", "/?x=1&prompt=Hi&pos=99"])
 def test_every_address_answers_with_the_headers(client: FlaskClient, path: str) -> None:
     response = client.get(path)
-    assert response.status_code == 200
     assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
     policy = response.headers["Content-Security-Policy"]
     assert "unsafe-eval" not in policy
     assert "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
     assert policy.count("'sha256-") >= 1
+
+
+def test_an_unknown_address_is_said_to_be_one(client: FlaskClient) -> None:
+    assert client.get("/nowhere?prompt=Hi").status_code == 404
+    assert [client.get(path).status_code for path in ("/", "/attention", "/embeddings", "/model?x=1")] == [200] * 4
 
 
 def test_inline_scripts_of_a_page_are_those_that_the_policy_names(app: Dash, client: FlaskClient) -> None:
@@ -190,7 +203,8 @@ def test_every_graph_is_without_plotlys_cloud_and_logo(app: Dash) -> None:
 
 
 def test_every_clientside_callback_has_its_function(app: Dash) -> None:
-    table = (ROOT / "dashapp" / "clientside.py").read_text()
+    tables = (ROOT / "dashapp" / "clientside.py", *(ROOT / "pages").glob("*.py"))
+    table = "".join(path.read_text() for path in tables)
     wanted = set(re.findall(r'ClientsideFunction\("(\w+)", "(\w+)"\)', table))
     assert len(wanted) >= 9
     for namespace, function in wanted:
@@ -204,7 +218,7 @@ def test_every_clientside_callback_has_its_function(app: Dash) -> None:
 
 
 def test_a_prompt_that_fits_is_admitted_with_its_settings(client: FlaskClient) -> None:
-    request = EXAMPLE.as_json() | {"id": "a" * 32, "prompt": "Hi"}
+    request = EXAMPLE.as_json() | {"id": "a" * 32, "model": "tiny", "prompt": "Hi"}
     assert ask(client, request) == {"id": "a" * 32, "kind": "admitted", "request": request}
 
 
@@ -213,15 +227,17 @@ def test_a_prompt_that_fits_is_admitted_with_its_settings(client: FlaskClient) -
     [
         ({"prompt": "word " * 50}, "at most 13 tokens"),
         ({"prompt": "", "bos": False}, "at least one token"),
-        ({"temperature": -1}, "temperature is -1"),
+        ({"temperature": -1}, "Here it is −1."),
         ({"top_k": None}, "Fill it in."),
-        ({"max_new_tokens": 1.5}, "max_new_tokens is 1.5"),
+        ({"max_new_tokens": 1.5}, "Here it is 1.5."),
+        ({"model": "gpt2-xl"}, "only the models that its operator allows"),
+        ({"weights": "0123456789ab"}, "It was made with 'tiny' of fingerprint 0123456789ab"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_its_reason(
     client: FlaskClient, change: dict[str, object], sentence: str
 ) -> None:
-    answer = ask(client, EXAMPLE.as_json() | {"prompt": "Hi"} | change)
+    answer = ask(client, EXAMPLE.as_json() | {"model": "tiny", "prompt": "Hi"} | change)
     assert answer["kind"] == "refused"
     assert sentence in f"{answer['rule']} {answer['instance']} {answer['remedy']}"
 
@@ -236,20 +252,20 @@ def test_what_no_page_sends_gets_no_answer(client: FlaskClient, request_data: ob
 
 @pytest.mark.parametrize("request_id", [None, "x", "../x", 3, {}])
 def test_only_ids_can_be_stopped(client: FlaskClient, request_id: object) -> None:
-    inputs = [{"id": ids.STOP, "property": "data", "value": request_id}]
-    assert callback(client, f"{ids.STOPPED}.data", inputs) is None
+    inputs = [{"id": ids.of(ids.STOP, "a"), "property": "data", "value": request_id}]
+    assert callback(client, f"{ids.of(ids.STOPPED, 'a')}.data", inputs) is None
 
 
 def test_a_job_that_was_not_admitted_is_refused_without_a_process(app: Dash, client: FlaskClient) -> None:
-    inputs = [{"id": ids.ADMITTED, "property": "data", "value": EXAMPLE.as_json() | {"id": "b" * 32}}]
+    inputs = [{"id": ids.of(ids.ADMITTED, "a"), "property": "data", "value": EXAMPLE.as_json() | {"id": "b" * 32}}]
     body = {
-        "output": f"{ids.JOB_RESULT}.data",
-        "outputs": {"id": ids.JOB_RESULT, "property": "data"},
+        "output": f"{ids.of(ids.JOB_RESULT, 'a')}.data",
+        "outputs": {"id": ids.of(ids.JOB_RESULT, "a"), "property": "data"},
         "inputs": inputs,
         "changedPropIds": [f"{ids.ADMITTED}.data"],
     }
     started = client.post("/_dash-update-component", json=body).get_json()
     handles = {"cacheKey": started["cacheKey"], "job": started["job"]}
     result = client.post("/_dash-update-component", json=body, query_string=handles).get_json()
-    outcome = result["response"][ids.JOB_RESULT]["data"]
+    outcome = result["response"][ids.of(ids.JOB_RESULT, "a")]["data"]
     assert (outcome["status"], outcome["error"], outcome["id"]) == ("failed", "JobRefused", "b" * 32)

@@ -76,7 +76,7 @@ ROOMS = {
     ),
     "dashapp.analysis": Room(
         frozenset({"numpy", "scipy", "networkx"}),
-        ("dashapp.traces", "dashapp.analysis", "dashapp.model.weights"),
+        ("dashapp.traces", "dashapp.analysis", "dashapp.model.weights", "dashapp.model.sampling"),
         WITH_TORCH,
     ),
     "dashapp.experiments": Room(
@@ -88,6 +88,9 @@ ROOMS = {
     "dashapp.experiments.results": Room(frozenset({"numpy"})),
     "dashapp.jobs": Room(JOBS, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.projection": Room(JOBS | {"umap"}, (*BELOW_JOBS, "dashapp.jobs")),
+    "dashapp.jobs.resident": Room(JOBS | {"multiprocess"}, (*BELOW_JOBS, "dashapp.jobs")),
+    # Panels say what is to be worked on, and the web process asks for it: without torch.
+    "dashapp.jobs.works": Room(JOBS - {"torch"}, (*BELOW_JOBS, "dashapp.jobs.outcome"), WITH_TORCH),
     "dashapp.jobs.manager": Room(JOBS | DASH | {"multiprocess", "celery"}, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.figures": Room(
         frozenset({"numpy", "plotly"}),
@@ -102,11 +105,21 @@ ROOMS = {
             "dashapp.traces",
             "dashapp.ids",
             "dashapp.model",
+            "dashapp.experiments.results",
+            "dashapp.jobs.works",
             "dashapp.panels",
         ),
         WITH_TORCH,
     ),
-    "dashapp.shell": Room(DASH, ("dashapp.panels", "dashapp.jobs", "dashapp.ids")),
+    "dashapp.panels.formulas": Room(DASH | {"latex2mathml"}),
+    "dashapp.shell": Room(
+        DASH,
+        ("dashapp.shell", "dashapp.panels", "dashapp.figures", "dashapp.jobs", "dashapp.ids", "dashapp.model.examples"),
+    ),
+    "dashapp.shell.strip_attention": Room(
+        DASH, ("dashapp.panels", "dashapp.analysis", "dashapp.traces", "dashapp.ids"), WITH_TORCH
+    ),
+    "dashapp.shell.recipes": Room(DASH, ("dashapp.store", "dashapp.ids"), WITH_TORCH),
     "pages": Room(DASH, ("dashapp.shell", "dashapp.panels", "dashapp.jobs", "dashapp.ids")),
     # On top, where everything may be imported. The web process and the command line start without torch; `api` and
     # `worker` are imported when there is work to do.

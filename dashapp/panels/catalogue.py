@@ -1,34 +1,51 @@
-"""All panels by name, and the one callback that draws them."""
+"""All panels by name, the one callback that draws them, and the one that asks for what takes long."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from dash import MATCH, Input, Output, State, callback, no_update
 from dash.exceptions import PreventUpdate
+from flask import current_app
 
 from dashapp import ids
 from dashapp.errors import DashappError
+from dashapp.jobs.works import WORKS, Works
+from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
+from dashapp.panels.awaiting import marked, order_of, state_as_json
+from dashapp.panels.beside import draw_beside
 from dashapp.panels.gelu import GELU
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
+from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
 from dashapp.panels.next_tokens import NEXT_TOKENS
-from dashapp.panels.panel import Panel, draw
+from dashapp.panels.panel import Drawn, Panel, draw, work_of
+from dashapp.panels.parity import PARITY
 from dashapp.panels.resid_norms import RESID_NORMS
+from dashapp.panels.sampler import SAMPLER
 from dashapp.panels.source import Source
 from dashapp.panels.surprisal import SURPRISAL
 from dashapp.panels.token_attention import TOKEN_ATTENTION
+from dashapp.panels.vector_map import VECTOR_MAP
+from dashapp.panels.vector_rows import VECTOR_ROWS
+from dashapp.panels.vector_similarity import VECTOR_SIMILARITY
+from dashapp.traces.record import Trace
 
 logger = logging.getLogger(__name__)
 
 PANELS: Final[dict[str, Panel]] = {
     panel.name: panel
     for panel in (
-        *(NEXT_TOKENS, SURPRISAL),
+        *(NEXT_TOKENS, SAMPLER, SURPRISAL),
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
+        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_SIMILARITY),
+        *(LOGIT_LENS, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(GELU, MLP_NEURONS, RESID_NORMS),
+        PARITY,
     )
 }
 
@@ -52,10 +69,60 @@ def draw_panel(view: object, view_id: dict[str, str]) -> tuple[Any, Any, str]:
     if trace is None:
         return no_update, "", GONE
     try:
-        drawn = draw(panel, trace, view)
+        drawn = _drawn(panel, trace, view)
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Drew nothing for %s: %s", panel.name, error)
         raise PreventUpdate from error
     except DashappError as error:
         return no_update, "", str(error)
     return drawn.figure, drawn.foot, ""
+
+
+@callback(
+    Output(ids.part("work-state", MATCH, MATCH), "data"),
+    Output(ids.part("figure", MATCH, MATCH), "figure", allow_duplicate=True),
+    Output(ids.part("foot", MATCH, MATCH), "children", allow_duplicate=True),
+    Input(ids.part("work-asked", MATCH, MATCH), "data"),
+    State(ids.part("view", MATCH, MATCH), "data"),
+    State(ids.part("view", MATCH, MATCH), "id"),
+    prevent_initial_call=True,
+)
+def ask_for_work(asked: object, view: object, view_id: dict[str, str]) -> tuple[dict[str, Any], Any, Any]:
+    """How the work of a panel's view fares, and when it is done the figure and foot line with it."""
+    panel = PANELS.get(view_id.get("panel", ""))
+    trace = Source.here().trace(view.get("key")) if isinstance(view, dict) else None
+    if panel is None or not isinstance(view, dict) or trace is None:
+        raise PreventUpdate
+    try:
+        do, asker = order_of(asked)
+        work = work_of(panel, trace, view)
+        if work is None:
+            raise PreventUpdate
+        state = getattr(_works(), do)(work, asker)
+        drawn = _drawn(panel, trace, view) if state.phase == "done" else None
+    except ValueError as error:  # only a made-up request comes here
+        logger.warning("Asked for nothing for %s: %s", panel.name, error)
+        raise PreventUpdate from error
+    if drawn is None:
+        return state_as_json(work, state), no_update, no_update
+    return state_as_json(work, state), drawn.figure, drawn.foot
+
+
+def _drawn(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
+    """A panel's view, with the result of its work or marked as awaiting it, and with the ranges of the other slot's.
+
+    Raises: ValueError for a view that no page of ours sends, DashappError for one that cannot be drawn.
+    """
+    work = work_of(panel, trace, view)
+    result = Source.here().store.get_result(work.key) if work else None
+    drawn = draw(panel, trace, view, result=result)
+    if work is not None and result is None:
+        drawn = replace(drawn, figure=marked(drawn.figure, work))
+    beside = view["beside"] if isinstance(view.get("beside"), dict) else {}
+    other = Source.here().trace(beside.get("key"))
+    return drawn if other is None else draw_beside(panel, drawn, other, {**view, **beside})
+
+
+def _works() -> Works:
+    found: Works = current_app.extensions[WORKS]
+    return found

@@ -6,18 +6,20 @@ from dashapp.analysis.activations import pre_activations
 from dashapp.figures.activations import gelu_curve
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
-from dashapp.panels.layers import LAYER
+from dashapp.panels.formulas import Formula
+from dashapp.panels.layers import layer_shown
 from dashapp.panels.panel import Drawn, Panel
 from dashapp.traces.record import Trace
 
 
-def draw(trace: Trace, *, pos: int, layer: str, frame: Frame) -> Drawn:
+def draw(trace: Trace, *, pos: int, layer: int | None, frame: Frame) -> Drawn:
     """A point a neuron, at the selected token."""
-    measured = pre_activations(trace, layer=int(layer), pos=pos)
+    shown, why = layer_shown(layer)
+    measured = pre_activations(trace, layer=shown, pos=pos)
     text = trace.token_texts[pos]
     token = plain_label(text)
     foot = (
-        f"Layer {layer} at token {pos} ‘{token}’: of {trace.config.d_mlp:,} neurons {measured.n_flat:,} lie below "
+        f"{why}Layer {shown} at token {pos} ‘{token}’: of {trace.config.d_mlp:,} neurons {measured.n_flat:,} lie below "
         f"−3, where GELU gives almost 0, {measured.n_bent:,} between, and {measured.n_straight:,} above 3, where it "
         f"passes on almost all. {int((measured.pre < 0).sum()):,} are negative before GELU."
     )
@@ -30,15 +32,16 @@ GELU = Panel(
     question="At the selected token, which neurons of a layer does GELU let through?",
     about=(
         "Each neuron adds up what it reads from the residual stream; the sum is its pre-activation x. GELU turns it "
-        "into its activation: ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). This is the tanh form, the one that GPT-2 "
-        "computes; x·Φ(x), with Φ the normal distribution, differs from it by less than 0.0005. Below −3 almost "
-        "nothing passes, above 3 almost all of x.",
+        "into its activation. GPT-2 computes it with a tanh:",
+        Formula("gelu-tanh"),
+        "The exact form, with the normal distribution Φ, differs from it by less than 0.0005:",
+        Formula("gelu"),
+        "Below −3 almost nothing passes, above 3 almost all of x.",
         "The numbers over the curve and the bars below it count neurons. The points are this prompt's, none is drawn "
         "at random.",
         "Source: Hendrycks & Gimpel 2016, Gaussian Error Linear Units, section 2.",
         "It does not show what a neuron reads, or what it writes when it is let through.",
     ),
-    reads=("pos",),
-    knobs=(LAYER,),
+    reads=("pos", "layer"),
     draw=draw,
 )

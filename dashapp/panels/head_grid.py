@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashapp.analysis.attention import head_scores
 from dashapp.figures.attention import SHADES, Shade, head_grid
 from dashapp.figures.theme import Frame
+from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.names import N_CELLS
 from dashapp.traces.record import Trace
@@ -20,7 +21,7 @@ def draw(trace: Trace, *, shade: Shade, frame: Frame) -> Drawn:
 
 def _foot(n_tokens: int) -> str:
     reading = "In each square, rows are queries from the first token down, columns are keys from left to right."
-    means = "The hover tells means over all queries but the first." if n_tokens > 1 else ""
+    means = "Hover over a head for its averages; the first token's row is left out of them." if n_tokens > 1 else ""
     if n_tokens <= N_CELLS:
         return f"{reading} One cell is one pair of tokens. {means}"
     pooled = f"The prompt is longer than {N_CELLS} tokens, so cells are pooled:"
@@ -33,12 +34,15 @@ HEAD_GRID = Panel(
     title="All heads",
     question="What does each head look at, and which ones are worth a closer look? Click one.",
     about=(
-        "Each square is one head's attention pattern: the weight with which each query token looks at each key token "
+        "Each square is one head's attention pattern A: the weight with which each query token looks at each key token "
         "before it or at itself. Weights are 0 to 1 and each row sums to 1. A diagonal just below the edge is a head "
         "that looks at the token before; a left edge is one that rests on the first token; a block is one that looks "
         "everywhere.",
-        "Entropy of a row is −Σ A log A over its weights A, in nats: 0 when the query looks at one token, log n when "
-        "it looks at n tokens evenly. Mean distance is Σ A · (query − key), in tokens.",
+        Formula("attention"),
+        "Entropy of a row, in nats: 0 when the query looks at one token, ln n when it looks at n tokens evenly.",
+        Formula("attention-entropy"),
+        "Mean distance, in tokens:",
+        Formula("attention-distance"),
         "Sources: Vaswani et al. 2017 (attention), Vig & Belinkov 2019 (entropy, distance), Xiao et al. 2023 (the "
         "first token as a sink).",
         "It does not show what a head does with what it looks at: attention is not explanation. A weight says how much "

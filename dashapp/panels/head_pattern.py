@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dashapp.analysis.attention import Head, head_to_begin_with
-from dashapp.figures.attention import EXACT_BELOW, N_CROPPED, SHADES, Shade, head_pattern
+from dashapp.figures.attention import N_CROPPED, SHADES, Shade, head_pattern, tokens_a_cell
 from dashapp.figures.theme import Frame
+from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
@@ -28,11 +29,14 @@ def _foot(shown: Head, n_tokens: int, *, is_chosen: bool, frame: Frame) -> str:
     why = ", which looks most at the token before" if n_tokens > 1 else ""
     chosen = f"Shown: {where}." if is_chosen else f"No head is selected. Shown: {where}{why}. Click another above."
     if frame.is_narrow and n_tokens > N_CROPPED:
-        chosen += f" Cropped to {N_CROPPED} of {n_tokens:,} tokens, around the selected one; a double tap shows all."
+        n_shown = N_CROPPED * tokens_a_cell(n_tokens)
+        chosen += f" Cropped to {n_shown} of {n_tokens:,} tokens, around the selected one; a double tap shows all."
     reading = "Rows look at columns; each row sums to 1; above the diagonal is the future, which no token sees."
-    if n_tokens < EXACT_BELOW:
+    n_each = tokens_a_cell(n_tokens)
+    if n_each == 1:
         return f"{chosen} {reading}"
-    return f"{chosen} {reading} From {EXACT_BELOW} tokens on, weights are shown and told within 1/255."
+    pooled = f"Too many to show each: a cell is {n_each} × {n_each} tokens and has the largest weight in it."
+    return f"{chosen} {reading} {pooled} A click selects the first token of its row."
 
 
 HEAD_PATTERN = Panel(
@@ -40,9 +44,10 @@ HEAD_PATTERN = Panel(
     title="One head",
     question="Which earlier tokens does each token look at in this head?",
     about=(
-        "A = softmax(q kᵀ / √d_head), with the future hidden. q and k are what the head reads from the residual "
-        "stream: a query of each token that looks, a key of each token that can be looked at. Recomputed from "
-        "the stored q and k, it equals what the model computed (docs/numerics.md tells how closely).",
+        Formula("attention"),
+        "X is the residual stream after LayerNorm. Q and K are what the head reads from it: a query of each token that "
+        "looks, a key of each token that can be looked at; M hides the future. Drawn is A. Recomputed from "
+        "the stored Q and K, it equals what the model computed (docs/numerics.md tells how closely).",
         "The amber row and column are the selected token's: in its row what it looks at, in its column who looks at "
         "it. Click a cell to select the token that looks.",
         "Source: Vaswani et al. 2017, Attention Is All You Need, equation 1.",

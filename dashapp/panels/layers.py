@@ -1,16 +1,10 @@
-"""The knob that chooses a layer, for panels that show one at a time."""
+"""The layer that a panel shows when it shows one at a time."""
 
 from __future__ import annotations
 
-from typing import Final
 
-from dashapp.model.config import GPT2Config
-from dashapp.panels.panel import Knob
-
-
-def layer_options(config: GPT2Config) -> dict[str, str]:
-    """A model's layers, first to last."""
-    return {str(layer): f"{layer}" for layer in range(config.n_layer)}
-
-
-LAYER: Final = Knob(name="layer", label="Layer", options=layer_options)
+def layer_shown(selected: int | None) -> tuple[int, str]:
+    """The selected layer, or the first; and what the foot line then begins with."""
+    if selected is not None:
+        return selected, ""
+    return 0, "No layer is selected: choose one above the figures. "

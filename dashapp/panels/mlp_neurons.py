@@ -7,7 +7,8 @@ from typing import Final, Literal
 from dashapp.analysis.activations import StrongestNeurons, strongest_neurons
 from dashapp.figures.activations import colour_limit, neuron_map, window
 from dashapp.figures.theme import Frame
-from dashapp.panels.layers import LAYER
+from dashapp.panels.formulas import Formula
+from dashapp.panels.layers import layer_shown
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
@@ -17,19 +18,20 @@ N_SHOWN: Final = 48  # rows with room for a neuron's number each
 N_SHOWN_NARROW: Final = 32
 
 
-def draw(trace: Trace, *, pos: int, layer: str, order: Order, frame: Frame) -> Drawn:
+def draw(trace: Trace, *, pos: int, layer: int | None, order: Order, frame: Frame) -> Drawn:
     """A row a neuron, a column a token."""
+    shown, why = layer_shown(layer)
     strongest = strongest_neurons(
         trace,
-        layer=int(layer),
+        layer=shown,
         n_shown=N_SHOWN_NARROW if frame.is_narrow else N_SHOWN,
         at=pos if order == "token" else None,
     )
     figure = neuron_map(
-        strongest, texts=trace.token_texts, pos=pos, revision=f"{trace.key} {layer} {order}", frame=frame
+        strongest, texts=trace.token_texts, pos=pos, revision=f"{trace.key} {shown} {order}", frame=frame
     )
     parts = [_left_out(strongest, trace), _beyond(strongest, trace), cropped(trace, pos, frame)]
-    return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
+    return Drawn(figure=figure, foot=why + " ".join(part for part in parts if part))
 
 
 def cropped(trace: Trace, pos: int, frame: Frame) -> str:
@@ -66,10 +68,12 @@ MLP_NEURONS = Panel(
     title="Strongest neurons of a layer",
     question="Which neurons write most into the residual stream, and at which tokens?",
     about=(
-        "A cell is a neuron's activation at a token, after GELU: a = GELU(x). The neuron then adds a times its row of "
-        "W_out to the residual stream. So the rows are ordered by |a| × ‖its row of W_out‖, how far it moves the "
-        "stream: a large activation with a short row writes little. The order takes each neuron's largest value at "
-        "any token, or its value at the selected one.",
+        Formula("mlp"),
+        "A cell is a neuron's activation at a token, after GELU. The neuron then adds it times its row of W_out to the "
+        "residual stream. So the rows are ordered by how far a neuron moves the stream: a large activation with a "
+        "short row writes little. The order takes each neuron's largest value at any token, or its value at the "
+        "selected one.",
+        Formula("neuron-write"),
         "Position 0 behaves differently: often a few neurons are many times larger there than anywhere else, whatever "
         "the text. It is drawn, but neither the order over the whole prompt nor the colours follow it.",
         "GELU never goes below −0.17, so what is strong is nearly always positive.",
@@ -77,10 +81,9 @@ MLP_NEURONS = Panel(
         "It does not show what a neuron stands for: many take part in several unrelated things, and a long step in "
         "the stream may be cancelled by another.",
     ),
-    reads=("pos",),
+    reads=("pos", "layer"),
     marks="pos",
     knobs=(
-        LAYER,
         Knob(name="order", label="Order by", options={"prompt": "largest at any token", "token": "the selected token"}),
     ),
     draw=draw,

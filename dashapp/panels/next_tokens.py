@@ -7,6 +7,7 @@ from dashapp.figures.generation import Scale, next_tokens, percent
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.model.tokenizer import token_text, token_texts
+from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
@@ -42,8 +43,10 @@ NEXT_TOKENS = Panel(
     question="After the selected token, which tokens does the model expect?",
     about=(
         "After reading the tokens up to the selected one, the model gives every token of its vocabulary a score, its "
-        "logit. The probability of token i is exp(logit of i) divided by the sum of exp(logit) over all 50,257 tokens. "
-        "These are the model's own probabilities, before temperature, top-k and top-p.",
+        "logit z. Softmax turns the logits of all 50,257 tokens into probabilities.",
+        Formula("unembedding"),
+        Formula("temperature"),
+        "Drawn are the model's own probabilities, with T = 1, before temperature, top-k and top-p.",
         "▸ and an amber outline mark the token that came: the next of the prompt, or the one that was drawn.",
         "Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners.",
         "It does not show why the model expects these tokens.",

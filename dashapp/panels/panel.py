@@ -6,25 +6,29 @@ the run, the selection and its knobs, and only a view that differs is sent to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from dashapp import ids
-from dashapp.figures.theme import THEMES, Frame
-from dashapp.model.config import GPT2Config
-from dashapp.panels.source import Source
+from dashapp.figures.theme import TEXT_FACTORS, THEMES, Frame, enlarged
+from dashapp.jobs.works import Work
+from dashapp.panels import awaiting
+from dashapp.panels.formulas import Formula
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
+    import numpy as np
     import plotly.graph_objects as go
 
-Slot = Literal["a", "b"]
-SelectionField = Literal["pos", "layer", "head"]
-Mark = Literal["pos", "pattern", "head", "bar"]
+SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt"]
+Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token"]
+
+NULLABLE: Final = ("layer", "head", "target", "against")  # of a selection, where a panel has something to show without
 
 MOST_BUTTONS: Final = 6  # a knob of more options is a list to choose from
 
@@ -40,15 +44,16 @@ BLANK: Final[Any] = {"data": [], "layout": {}}  # a figure without the two makes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knob:
-    """A choice among a few. options: value → label, the default first; or a function that makes them for a model."""
+    """A choice among a few. options: value → label. start: the default, the first of them unless it is told."""
 
     name: str
     label: str
-    options: Mapping[str, str] | Callable[[GPT2Config], Mapping[str, str]]
+    options: Mapping[str, str]
+    start: str = ""
 
-    def options_for(self, config: GPT2Config) -> Mapping[str, str]:
-        """value → label for a model of this shape."""
-        return self.options(config) if callable(self.options) else self.options
+    @property
+    def default(self) -> str:
+        return self.start or next(iter(self.options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +68,23 @@ class Drawn:
 class Panel:
     """draw(trace, frame=…, then a keyword for each selection field it reads and each knob) → Drawn.
 
-    reads: selection fields that change the figure; pos is always given, layer and head are None where no head is
-    selected. marks: what the browser outlines and selects by itself, as in `KINDS` of 40-panels.js.
-    about: paragraphs on formula, source, and what the panel does not show.
+    reads: selection fields that change the figure; all but pos are None where none is selected. target, against: tokens
+    of the vocabulary. n_prompt: how many tokens are the prompt's. marks: what the browser outlines and selects by
+    itself, as in `KINDS` of 40-panels.js.
+    about: paragraphs and formulas: what is computed, source, and what the panel does not show.
+    work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
+    draw has `result` too: its arrays by name, None while they are not there.
     """
 
     name: str
     title: str
     question: str
-    about: tuple[str, ...]
+    about: tuple[str | Formula, ...]
     draw: Callable[..., Drawn]
     reads: tuple[SelectionField, ...] = ()
     marks: Mark | None = None
     knobs: tuple[Knob, ...] = ()
+    work: Callable[..., Work | None] | None = None
 
 
 def aria(**attributes: str) -> dict[str, Any]:
@@ -83,10 +92,21 @@ def aria(**attributes: str) -> dict[str, Any]:
     return {f"aria-{name}": value for name, value in attributes.items()}
 
 
-def layout(panel: Panel, slot: Slot) -> html.Section:
-    """A panel in a slot, as components."""
+def told(about: Iterable[str | Formula]) -> list[Component]:
+    """Paragraphs and formulas as components."""
+    return [html.P(item) if isinstance(item, str) else item.drawn() for item in about]
+
+
+def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bool = False) -> html.Section:
+    """A panel in a slot, as components. query: of the address, which may set knobs.
+
+    shares: the same panel stands beside it in the other slot, and both have the same ranges.
+    """
     graph = dcc.Graph(id=ids.part("figure", panel.name, slot), config=GRAPH_CONFIG, figure=BLANK)
-    marks: Any = {"data-marks": panel.marks} if panel.marks else {}  # Dash's annotation knows of no data attributes
+    # Dash's annotation knows of no data attributes.
+    marks: Any = {"data-marks": panel.marks, "data-slot": slot} if panel.marks else {}
+    defaults = {knob.name: knob.default for knob in panel.knobs}
+    spec = {"slot": slot, "reads": panel.reads, "shares": shares, "defaults": defaults}
     return html.Section(
         [
             html.H2(panel.title, id=ids.title(panel.name, slot)),
@@ -100,10 +120,11 @@ def layout(panel: Panel, slot: Slot) -> html.Section:
                 className="panel-body is-waiting",
             ),
             html.P(id=ids.part("fault", panel.name, slot), className="panel-fault", role="alert"),
-            html.Div([_knob(panel, slot, knob) for knob in panel.knobs], className="knobs"),
+            *(awaiting.parts(panel.name, slot) if panel.work else ()),
+            html.Div([_knob(panel, slot, knob, query) for knob in panel.knobs], className="knobs"),
             html.P(id=ids.part("foot", panel.name, slot), className="foot"),
-            html.Details([html.Summary("About this panel"), *(html.P(text) for text in panel.about)]),
-            dcc.Store(id=ids.part("reads", panel.name, slot), data=list(panel.reads)),
+            html.Details([html.Summary("About this panel"), *told(panel.about)]),
+            dcc.Store(id=ids.part("spec", panel.name, slot), data=spec),
             dcc.Store(id=ids.part("view", panel.name, slot)),
             dcc.Store(id=ids.part("drawn", panel.name, slot)),
         ],
@@ -112,34 +133,57 @@ def layout(panel: Panel, slot: Slot) -> html.Section:
     )
 
 
-def draw(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
-    """A panel's figure for a view that a browser sent. Raises: ValueError for a view that no page of ours sends."""
+def draw(
+    panel: Panel, trace: Trace, view: Mapping[str, Any], *, result: Mapping[str, np.ndarray] | None = None
+) -> Drawn:
+    """A panel's figure for a view that a browser sent. result: of its work, if it has one and that is there.
+
+    Raises: ValueError for a view that no page of ours sends.
+    """
     theme = next((name for name in THEMES if name == view.get("theme")), None)
     if theme is None:
         raise ValueError(f"a theme is one of {list(THEMES)}")
-    chosen: dict[str, object] = {"frame": Frame(theme=theme, is_narrow=view.get("narrow") is True)}
-    sizes = {"pos": trace.n_tokens, "layer": trace.config.n_layer, "head": trace.config.n_head}
+    text = next((factor for factor in TEXT_FACTORS if factor == view.get("text")), None)
+    if text is None:
+        raise ValueError(f"a text size is one of {list(TEXT_FACTORS)}")
+    frame = Frame(theme=theme, is_narrow=view.get("narrow") is True, text=text)
+    chosen = chosen_by(panel, trace, view) | {"frame": frame}
+    drawn = panel.draw(trace, **chosen, **({"result": result} if panel.work else {}))
+    return replace(drawn, figure=enlarged(drawn.figure, text))
+
+
+def work_of(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Work | None:
+    """What would complete a panel's figure, or None. Raises: ValueError as `draw`."""
+    return panel.work(trace, **chosen_by(panel, trace, view)) if panel.work else None
+
+
+def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, Any]:
+    """A panel's fields of the selection and its knobs in a view. Raises: ValueError as `draw`."""
+    chosen: dict[str, Any] = {}
+    config, n_tokens = trace.config, trace.n_tokens
+    sizes = {"pos": n_tokens, "layer": config.n_layer, "head": config.n_head, "n_prompt": n_tokens + 1}
+    sizes |= {"target": config.d_vocab, "against": config.d_vocab}
     for field in panel.reads:
         value = view.get(field)
         is_inside = not isinstance(value, bool) and isinstance(value, int) and 0 <= value < sizes[field]
-        if not is_inside and not (value is None and field != "pos"):
+        if not is_inside and not (value is None and field in NULLABLE):
             raise ValueError(f"{field} is outside the trace")
         chosen[field] = value
     knobs = view.get("knobs")
     for knob in panel.knobs:
         value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
-        if not isinstance(value, str) or value not in knob.options_for(trace.config):
+        if not isinstance(value, str) or value not in knob.options:
             raise ValueError(f"{knob.name} is none of its options")
         chosen[knob.name] = value
-    return panel.draw(trace, **chosen)
+    return chosen
 
 
-def _knob(panel: Panel, slot: Slot, knob: Knob) -> html.Fieldset | html.Label:
-    choices = knob.options_for(Source.here().weights.config) if callable(knob.options) else knob.options
-    options = [{"value": value, "label": label} for value, label in choices.items()]
-    knob_id, default = ids.knob(panel.name, slot, knob.name), next(iter(choices))
+def _knob(panel: Panel, slot: ids.Slot, knob: Knob, query: Mapping[str, str]) -> html.Fieldset | html.Label:
+    options = [{"value": value, "label": label} for value, label in knob.options.items()]
+    told = query.get(f"{panel.name}.{knob.name}", "")
+    knob_id, value = ids.knob(panel.name, slot, knob.name), told if told in knob.options else knob.default
     if len(options) > MOST_BUTTONS:
-        return html.Label([knob.label, dbc.Select(id=knob_id, options=options, value=default, size="sm")])
+        return html.Label([knob.label, dbc.Select(id=knob_id, options=options, value=value, size="sm")])
     return html.Fieldset(
-        [html.Legend(knob.label), dbc.RadioItems(id=knob_id, options=options, value=default, inline=True)]
+        [html.Legend(knob.label), dbc.RadioItems(id=knob_id, options=options, value=value, inline=True)]
     )

@@ -7,6 +7,7 @@ import math
 from dashapp.analysis.activations import ResidualNorms, residual_norms
 from dashapp.figures.activations import Against, norm_map
 from dashapp.figures.theme import Frame
+from dashapp.panels.formulas import Formula
 from dashapp.panels.mlp_neurons import cropped
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
@@ -46,8 +47,11 @@ RESID_NORMS = Panel(
     title="Length of the residual stream",
     question="How much has been written about each token by each layer?",
     about=(
-        "The residual stream is the vector that all layers read from and add to. Its length at a token is "
-        "√(Σ of its squared components), the L2 norm over d_model. Rows go up as the model computes: into layer 0 are "
+        "The residual stream is the vector r that all layers read from and add to. Drawn is its length at each token, "
+        "over the d = d_model components.",
+        Formula("norm"),
+        Formula("residual"),
+        "Rows go up as the model computes: into layer 0 are "
         "the embeddings, within a layer is after its attention and before its MLP, out of the last layer is what the "
         "final LayerNorm reads.",
         "In trained models it grows by about the same factor at each layer. The first token behaves differently: its "

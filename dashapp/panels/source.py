@@ -1,4 +1,4 @@
-"""What panels read from: the loaded model's weights and the store. One to a web process, found through Flask."""
+"""What panels read from: the models that are here and the store. One to a web process, found through Flask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Final
 
 from flask import Flask, current_app
 
+from dashapp.errors import ModelError
+from dashapp.model.opened import Models
 from dashapp.model.weights import Weights
 from dashapp.store.disk import TraceStore
 from dashapp.traces.keys import is_key
@@ -17,9 +19,12 @@ _EXTENSION: Final = "dashapp.source"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """weights: of the loaded model. dtype, device: what the settings ask jobs to compute in and on."""
+    """models: the default one and the others by name. dtype: what jobs compute in.
 
-    weights: Weights
+    device: what they compute on; "auto" only where the machine has a GPU, of which torch alone knows if it can use it.
+    """
+
+    models: Models
     store: TraceStore
     dtype: str
     device: str
@@ -34,7 +39,23 @@ class Source:
         found: Source = current_app.extensions[_EXTENSION]
         return found
 
+    @property
+    def weights(self) -> Weights:
+        """The weights of the default model."""
+        return self.models.default
+
+    def weights_named(self, name: object) -> Weights | None:
+        """The weights of a model by the name that a browser sent; None where no such model is here."""
+        try:
+            return self.models.named(name) if isinstance(name, str) and name else None
+        except ModelError:  # of which the shell tells
+            return None
+
     def trace(self, key: object) -> Trace | None:
-        """The trace of a key that a browser sent, with its weights at hand; None when it is not here or no key."""
+        """The trace of a key that a browser sent, with the weights of its own model at hand where these are here.
+
+        None when the trace is not here, or for what is no key.
+        """
         trace = self.store.get_trace(key) if isinstance(key, str) and is_key(key) else None
-        return trace.use_weights(self.weights) if trace and trace.fingerprint == self.weights.fingerprint else trace
+        weights = self.models.of(trace.fingerprint, name=trace.model_name) if trace else None
+        return trace.use_weights(weights) if trace and weights else trace

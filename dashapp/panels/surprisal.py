@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashapp.analysis.predictions import surprisals
 from dashapp.figures.generation import surprisal
 from dashapp.figures.theme import Frame
+from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Panel
 from dashapp.traces.record import Trace
 
@@ -32,7 +33,8 @@ SURPRISAL = Panel(
     title="Surprisal of each token",
     question="Which tokens did the model not see coming?",
     about=(
-        "The surprisal of a token is −log₂ of the probability that the model gave it, in bits: 0 for a certainty, 1 "
+        Formula("surprisal"),
+        "The surprisal of a token comes from the probability that the model gave it, in bits: 0 for a certainty, 1 "
         "for a coin toss, about 15.6 for a guess among all 50,257 tokens. Drawn tokens are mostly unsurprising, for "
         "they were drawn from what the model expected.",
         "Source: Shannon 1948, A Mathematical Theory of Communication.",

@@ -6,6 +6,7 @@ from dashapp.analysis.attention import Direction, Strongest, TokenAttention, str
 from dashapp.figures.attention import Scale, token_bars, weight
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
+from dashapp.panels.formulas import Formula
 from dashapp.panels.head_pattern import selected_head
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
@@ -43,7 +44,8 @@ TOKEN_ATTENTION = Panel(
     title="One token",
     question="What does the selected token look at, and who looks at it?",
     about=(
-        "What a token looks at is its row of the pattern, which sums to 1. Who looks at it is its column, which sums "
+        Formula("attention"),
+        "What a token looks at is its row of the pattern A, which sums to 1. Who looks at it is its column, which sums "
         "to anything: some tokens are looked at by all that follow, most by few.",
         "Without a selected head, the mean over all heads of all layers. It hides that heads differ: select one.",
         "Click a bar to select its token.",

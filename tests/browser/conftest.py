@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,10 +51,10 @@ class Served:
     log: Path
 
     def jobs(self) -> list[psutil.Process]:
-        """Processes of jobs that run now: those that were forked from the fork server."""
+        """Processes of requests that run now: forked from the fork server, and not as gentle as those of works."""
         below = psutil.Process(self.process.pid).children(recursive=True)
         fork_servers = [each for each in below if "multiprocess.forkserver" in " ".join(each.cmdline())]
-        return [job for server in fork_servers for job in server.children() if server.ppid() != job.ppid()]
+        return [job for server in fork_servers for job in server.children() if job.nice() == server.nice()]
 
 
 def free_port() -> int:
@@ -74,9 +75,15 @@ def is_up(address: str) -> bool:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The app as `python -m dashapp serve` starts it, on a free port, with a cache of its own."""
     folder = tmp_path_factory.mktemp("served")
-    model = save_model_folder(folder / "small", SMALL)
+    with serving(folder, save_model_folder(folder / "small", SMALL)) as served:
+        yield served
+
+
+@contextmanager
+def serving(folder: Path, model: Path, **variables: str) -> Iterator[Served]:
+    """A server with two places and all that it writes in `folder`; `variables` are added to its environment."""
     port, log = free_port(), folder / "server.log"
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DASHAPP_")}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DASHAPP_")} | variables
     command = [sys.executable, "-m", "dashapp", "serve", "--port", str(port), "--model", str(model)]
     command += ["--cache-dir", str(folder / "cache"), "--models-dir", str(folder / "models"), "--jobs", "2"]
     with log.open("wb") as output:

@@ -16,9 +16,14 @@ def open_example(page: Page, base: str) -> None:
     wait_for_figures(page)
 
 
-def wait_for(page: Page, phase: str) -> None:
+def bar(page: Page, slot: str = "a") -> Locator:
+    """The prompt bar of a slot."""
+    return page.locator(f"#slot-{slot}")
+
+
+def wait_for(page: Page, phase: str, slot: str = "a") -> None:
     """Wait for a phase of the present run."""
-    page.locator(f'#shell[data-phase="{phase}"]').wait_for(timeout=PATIENCE_MS)
+    page.locator(f'#slot-{slot}[data-phase="{phase}"]').wait_for(timeout=PATIENCE_MS)
 
 
 def wait_for_figures(page: Page) -> None:
@@ -29,37 +34,52 @@ def wait_for_figures(page: Page) -> None:
         )
 
 
-def begin(page: Page, prompt: str, **settings: float) -> None:
+def begin(page: Page, prompt: str, slot: str = "a", **settings: float | str) -> None:
     """Fill in the form and press Generate; returns when the new request is on its way."""
-    before = page.locator("#shell").get_attribute("data-run")
-    fill(page, prompt, **settings)
-    page.get_by_role("button", name="Generate").click()
-    page.locator(f'#shell:not([data-run="{before}"])').wait_for(timeout=PATIENCE_MS)
+    before = bar(page, slot).get_attribute("data-run")
+    fill(page, prompt, slot, **settings)
+    bar(page, slot).get_by_role("button", name="Generate").click()
+    page.locator(f'#slot-{slot}:not([data-run="{before}"])').wait_for(timeout=PATIENCE_MS)
 
 
-def fill(page: Page, prompt: str, **settings: float) -> None:
-    page.get_by_role("textbox", name="Prompt").fill(prompt)
+def fill(page: Page, prompt: str, slot: str = "a", **settings: float | str) -> None:
+    form = bar(page, slot)
+    form.get_by_role("textbox", name="Prompt").fill(prompt)
     if not settings:
         return
-    if not page.get_by_label("New tokens").is_visible():
-        page.locator("details.sampling summary").click()
+    if not form.get_by_label("New tokens").is_visible():
+        form.locator("details.sampling summary").click()
     for name, value in settings.items():
-        page.get_by_label(name.replace("_", " ").capitalize(), exact=True).fill(str(value))
+        form.get_by_label(name.replace("_", " ").capitalize(), exact=True).fill(str(value))
 
 
-def generate(page: Page, prompt: str, **settings: float) -> None:
+def generate(page: Page, prompt: str, slot: str = "a", **settings: float | str) -> None:
     """A whole run, until its figures stand."""
-    begin(page, prompt, **settings)
-    wait_for(page, "done")
+    begin(page, prompt, slot, **settings)
+    wait_for(page, "done", slot)
 
 
-def tokens(page: Page) -> Locator:
-    return page.locator("#token-strip [data-pos]")
+def tokens(page: Page, slot: str = "a") -> Locator:
+    return page.locator(f"#token-strip-{slot} [data-pos]")
 
 
-def selected(page: Page) -> int:
-    """The position that the strip shows as selected."""
-    return int(page.locator("#token-strip [aria-selected='true']").get_attribute("data-pos") or -1)
+def selected(page: Page, slot: str = "a") -> int:
+    """The position that a strip shows as selected."""
+    return int(page.locator(f"#token-strip-{slot} [aria-selected='true']").get_attribute("data-pos") or -1)
+
+
+def shows_selected(page: Page, slot: str = "a") -> bool:
+    """Whether a strip is scrolled so that its selected token can be seen."""
+    strip = page.locator(f"#token-strip-{slot}")
+    return bool(
+        strip.evaluate(
+            """(strip) => {
+              const view = strip.getBoundingClientRect();
+              const token = strip.querySelector("[aria-selected='true']").getBoundingClientRect();
+              return token.top >= view.top && token.bottom <= view.bottom;
+            }"""
+        )
+    )
 
 
 def axis_title(page: Page) -> str:
@@ -83,4 +103,4 @@ def figure_values(page: Page, panel: str) -> list[str]:
 
 
 def expect_status(page: Page, text: str) -> None:
-    expect(page.locator("#status")).to_contain_text(text, timeout=PATIENCE_MS)
+    expect(page.locator("#status-a")).to_contain_text(text, timeout=PATIENCE_MS)

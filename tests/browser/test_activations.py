@@ -1,4 +1,4 @@
-"""The Activations page as a person finds it: three figures of the run, and what a selection and a knob change."""
+"""The Activations page as a person finds it: figures of the run, and what a selection and a knob change."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from tests.browser.steps import PATIENCE_MS, begin, changes, generate, open_exam
 from tests.browser.test_accessibility import violations
 
 GELU, NEURONS, LENGTHS = "Neurons on the GELU curve", "Strongest neurons of a layer", "Length of the residual stream"
+LENS, PARTS, HEADS = "Logit lens", "Direct logit attribution", "Direct logit attribution of every head"
 
 
 def region(page: Page, title: str) -> Locator:
-    return page.get_by_role("region", name=title)
+    return page.get_by_role("region", name=title, exact=True)
 
 
 def open_activations(page: Page, served: Served) -> None:
-    """From the first page by its link, until the three figures stand."""
+    """From the first page by its link, until its figures stand."""
     open_example(page, served.base)
     page.get_by_role("link", name="Activations").click()
     wait_for_maps(page)
@@ -27,7 +28,7 @@ def open_activations(page: Page, served: Served) -> None:
 
 def wait_for_maps(page: Page) -> None:
     region(page, GELU).locator(".barlayer .point").last.wait_for(state="attached", timeout=PATIENCE_MS)
-    for title in (NEURONS, LENGTHS):
+    for title in (LENS, HEADS, NEURONS, LENGTHS):
         region(page, title).locator(".heatmaplayer image").last.wait_for(state="attached", timeout=PATIENCE_MS)
 
 
@@ -52,16 +53,46 @@ def hover(page: Page, title: str, across: float, down: float) -> str:
 def test_the_run_s_activations_are_drawn(page: Page, served: Served) -> None:
     open_activations(page, served)
     assert "of 11 neurons" in foot(page, GELU)
-    assert foot(page, NEURONS).startswith("All 11 neurons of layer 0.")
+    assert "All 11 neurons of layer 0." in foot(page, NEURONS)
     assert "Position 0, which in trained models behaves differently" in foot(page, LENGTHS)
     assert region(page, GELU).locator(".scatterlayer .point").count() == 11
+
+
+def test_the_lens_and_the_attribution_say_what_the_model_predicts_and_what_made_it(page: Page, served: Served) -> None:
+    open_activations(page, served)
+    likeliest = re.search(r"the output’s likeliest token is (‘.+?’) with [\d.]+%. It settles at ‘", foot(page, LENS))
+    assert likeliest is not None
+    for title in (PARTS, HEADS):
+        expect(region(page, title).locator(".foot")).to_contain_text(f"{likeliest[1]} over the mean of all tokens")
+    remainder = re.search(r"what is left is ([+−][\d.e−]+): rounding", foot(page, PARTS))
+    assert remainder is not None
+    assert abs(float(remainder[1].replace("−", "-"))) < 1e-3
+    assert region(page, PARTS).locator(".barlayer .point").count() == 2 + 2 * 3 + 2 + 1
+
+
+def test_a_token_of_the_lens_becomes_the_target_by_mouse_and_by_key(page: Page, served: Served) -> None:
+    open_activations(page, served)
+    before = foot(page, PARTS)
+    token = re.search(r": (‘.+?’) with", hover(page, LENS, 0.3, 0.9))
+    assert token is not None
+    page.mouse.down()
+    page.mouse.up()
+    assert changes(page, lambda: foot(page, PARTS), before).startswith(
+        f"{token[1]} over the mean of all tokens (the target"
+    )
+    figure = region(page, LENS).locator(".js-plotly-plot")
+    figure.focus()
+    page.keyboard.press("Escape")
+    expect(region(page, PARTS).locator(".foot")).to_have_text(before, timeout=PATIENCE_MS)
+    page.keyboard.press("2")
+    assert "the target you chose" in changes(page, lambda: foot(page, HEADS), foot(page, HEADS))
 
 
 def test_a_selected_token_moves_the_points_and_is_outlined_in_both_maps(page: Page, served: Served) -> None:
     open_activations(page, served)
     before = foot(page, GELU)
     tokens(page).nth(4).click()
-    assert changes(page, lambda: foot(page, GELU), before).startswith("Layer 0 at token 4 ‘·time’")
+    assert "Layer 0 at token 4 ‘·time’" in changes(page, lambda: foot(page, GELU), before)
     for title in (NEURONS, LENGTHS):
         graph = region(page, title).locator(".js-plotly-plot")
         page.wait_for_function("graph => graph.layout.shapes?.[0]?.x0 === 3.5", arg=graph.element_handle())
@@ -86,11 +117,11 @@ def test_hovers_are_sentences_with_neuron_and_token(page: Page, served: Served) 
 def test_another_layer_and_order_show_other_neurons(page: Page, served: Served) -> None:
     open_activations(page, served)
     panel = region(page, NEURONS)
-    for knob, option in (("Layer", "2"), ("Order by", "the selected token")):
-        before = rows(panel)
-        panel.get_by_role("group", name=knob).get_by_role("radio", name=option).check()
-        expect(panel.locator(".y2tick text").first).to_be_attached()
-        changes(page, lambda: ",".join(rows(panel)), ",".join(before))
+    before = rows(panel)
+    page.locator("#selection-layer").select_option("2")
+    before = changes(page, lambda: ",".join(rows(panel)), ",".join(before)).split(",")
+    panel.get_by_role("group", name="Order by").get_by_role("radio", name="the selected token").check()
+    changes(page, lambda: ",".join(rows(panel)), ",".join(before))
     assert foot(page, NEURONS).startswith("All 11 neurons of layer 2.")
 
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import Complaints, Served
 from tests.browser.steps import PATIENCE_MS, generate, open_example, tokens, wait_for
@@ -77,6 +77,25 @@ def test_before_a_head_is_selected_the_page_says_what_it_shows(page: Page, serve
     expect(foot(page, PATTERN)).to_contain_text(re.compile(r"No head is selected\. Shown: layer \d, head \d, which"))
     expect(foot(page, TOKEN)).to_contain_text("No head is selected: the mean over all 6 heads of all layers.")
     assert shapes(page, GRID) == []
+
+
+def test_until_a_figure_is_there_the_panel_says_so_and_shows_no_axes(page: Page, served: Served) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route) if '"panel":"head-pattern"' in (route.request.post_data or "") else route.continue_()
+
+    page.route("**/_dash-update-component", hold)
+    page.goto(f"{served.base}/attention")
+    wait_for(page, "done")
+    panel = region(page, PATTERN)
+    expect(panel.locator(".panel-state")).to_have_text("Being drawn", timeout=PATIENCE_MS)
+    expect(panel.locator(".panel-graph")).not_to_be_visible()
+    page.unroute("**/_dash-update-component", hold)
+    for route in held:
+        route.continue_()
+    expect(panel.locator(".panel-graph")).to_be_visible(timeout=PATIENCE_MS)
+    expect(panel.locator(".panel-state")).not_to_be_visible()
 
 
 def test_a_click_on_a_head_selects_it_everywhere(page: Page, served: Served) -> None:
@@ -203,7 +222,7 @@ def test_a_thousand_tokens_are_drawn_in_responses_below_the_limit(page: Page, se
     sizes: list[int] = []
     page.on("response", lambda response: sizes.append(len(response.body())) if "_dash-update" in response.url else None)
     generate(page, "word " * 1022 + "end", New_tokens=0)
-    expect(foot(page, PATTERN)).to_contain_text("From 512 tokens on, weights are shown and told within 1/255.")
+    expect(foot(page, PATTERN)).to_contain_text("a cell is 2 × 2 tokens and has the largest weight in it.")
     expect(foot(page, GRID)).to_contain_text("cells are pooled")
     click_head(page, 2, 0)
     expect(foot(page, PATTERN)).to_contain_text("Shown: layer 2, head 0.")

@@ -12,9 +12,13 @@ from tests.browser.steps import begin, fill, generate, open_example, tokens, wai
 @pytest.mark.parametrize(
     ("prompt", "settings", "sentence"),
     [
-        ("Hi", {"Temperature": -1}, "temperature is -1"),
-        ("Hi", {"Top-p": 2}, "top_p is 2"),
-        ("Hi", {"Seed": ""}, "The field of seed is empty"),
+        ("Hi", {"Temperature": -1}, "Here it is −1."),
+        (
+            "Hi",
+            {"Top-p": 2},
+            "Top-p must be a share of the probability, above 0 and at most 1 (1 keeps every token). Here it is 2.",
+        ),
+        ("Hi", {"Seed": ""}, "Seed must be a number. Here it is empty."),
         ("word " * 1100, {}, "at most 1,024 tokens"),
         ("x" * 1_000_000, {}, "This one has 1,000,000"),
     ],
@@ -28,6 +32,16 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(
     expect(page.get_by_role("alert").first).to_contain_text(sentence)
     expect(page.get_by_role("button", name="Generate")).to_be_enabled()
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
+
+
+def test_a_prompt_that_is_too_long_can_be_cut(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    begin(page, "word " * 1100, New_tokens=0)
+    wait_for(page, "failed")
+    page.get_by_role("button", name="Cut the prompt").click()
+    wait_for(page, "done")
+    assert tokens(page).count() == 1024
+    expect(page.get_by_role("button", name="Cut the prompt")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -47,18 +61,18 @@ def test_any_text_is_shown_as_text(page: Page, served: Served, prompt: str) -> N
     generate(page, prompt, New_tokens=3)
     wait_for_figures(page)
     assert page.evaluate("window.hacked") is None
-    assert page.locator("#token-strip b, #token-strip img, #token-strip script").count() == 0
-    assert page.locator("#token-strip .drawn").count() == 3
+    assert page.locator("#token-strip-a b, #token-strip-a img, #token-strip-a script").count() == 0
+    assert page.locator("#token-strip-a .drawn").count() == 3
 
 
 def test_a_killed_job_is_said_and_can_be_retried(page: Page, served: Served) -> None:
     open_example(page, served.base)
     begin(page, "Kill me", New_tokens=1000, Seed=11)
-    page.locator("#token-strip .drawn").nth(5).wait_for()
+    page.locator("#token-strip-a .drawn").nth(5).wait_for()
     (job,) = served.jobs()
     job.kill()
     wait_for(page, "failed")
-    expect(page.locator("#failure-text")).to_contain_text("ended without a word")
+    expect(page.locator("#failure-text-a")).to_contain_text("ended without a word")
     page.get_by_role("button", name="Retry").click()
     wait_for(page, "done")
     assert tokens(page).count() == 1003
@@ -77,11 +91,12 @@ def test_no_process_remains_after_its_job(page: Page, served: Served) -> None:
 def test_more_people_than_places_wait_in_a_queue(page: Page, served: Served) -> None:
     """The server has two places: the third request waits and is served when a place is free."""
     pages = [page, page.context.new_page(), page.context.new_page()]
-    for i, each in enumerate(pages):
+    for each in pages:  # first, for it takes about as long as a text
         open_example(each, served.base)
+    for i, each in enumerate(pages):
         begin(each, f"Person number {i}", New_tokens=1000)
         wait_for(each, "running" if i < 2 else "queued")
-    expect(pages[2].locator("#status")).to_contain_text("number 1 in the queue")
+    expect(pages[2].locator("#status-a")).to_contain_text("number 1 in the queue")
     for each in pages[:2]:
         each.get_by_role("button", name="Stop").click()
     wait_for(pages[2], "running")
@@ -91,13 +106,14 @@ def test_more_people_than_places_wait_in_a_queue(page: Page, served: Served) -> 
 
 def test_a_waiting_request_can_be_withdrawn(page: Page, served: Served) -> None:
     pages = [page, page.context.new_page(), page.context.new_page()]
-    for i, each in enumerate(pages):
+    for each in pages:  # first, for it takes about as long as a text
         open_example(each, served.base)
+    for i, each in enumerate(pages):
         begin(each, f"Somebody {i}", New_tokens=1000)
         wait_for(each, "running" if i < 2 else "queued")
     pages[2].get_by_role("button", name="Stop").click()
     wait_for(pages[2], "failed")
-    expect(pages[2].locator("#failure-text")).to_contain_text("had not begun")
+    expect(pages[2].locator("#failure-text-a")).to_contain_text("had not begun")
     for each in pages[:2]:
         each.get_by_role("button", name="Stop").click()
         wait_for(each, "done")

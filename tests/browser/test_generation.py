@@ -50,7 +50,7 @@ def test_the_strip_holds_exactly_the_prompt(page: Page, served: Served) -> None:
     generate(page, prompt, New_tokens=0)
     texts = tokens(page).evaluate_all("spans => spans.map(span => span.textContent)")
     assert "".join(texts[1:]).startswith("Two  spaces,\ta tab\nand a line ")
-    assert page.locator("#token-strip .drawn").count() == 0
+    assert page.locator("#token-strip-a .drawn").count() == 0
 
 
 def test_clicking_a_token_shows_what_was_expected_after_it(page: Page, served: Served) -> None:
@@ -61,6 +61,23 @@ def test_clicking_a_token_shows_what_was_expected_after_it(page: Page, served: S
     assert figure_values(page, "What comes next") != values
     expect(page.locator("#selection-text")).to_have_text("Selected: token 2 ‘·upon’, of the prompt.")
     assert parse_qs(urlsplit(page.url).query)["pos"] == ["2"]
+
+
+def test_a_knob_of_the_sampler_changes_what_may_be_drawn_without_a_run(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    tokens(page).nth(2).click()
+    panel = page.get_by_role("region", name="The sampler, step by step")
+    heading = panel.locator(".annotation-text")
+    expect(heading.nth(2)).to_contain_text("T = 0.8")
+    run, numbers = page.locator("#slot-a").get_attribute("data-run"), panel.locator(".textpoint")
+    panel.get_by_role("group", name="Top-k").get_by_role("radio", name="5", exact=True).check()
+    expect(heading.nth(3)).to_contain_text("5 kept")
+    expect(panel.locator(".foot")).to_contain_text("top-k cuts 50,252")
+    panel.get_by_role("group", name="Temperature").get_by_role("radio", name="0", exact=True).check()
+    expect(heading.nth(5)).to_contain_text("1 kept")
+    expect(numbers.filter(has_text="100%")).to_have_count(4)  # of the likeliest, after each step
+    assert page.locator("#slot-a").get_attribute("data-run") == run
+    page.wait_for_url("**sampler.temperature=0**")
 
 
 def test_the_selected_token_is_outlined_in_the_surprisal_figure(page: Page, served: Served) -> None:
@@ -85,11 +102,11 @@ def test_the_strip_can_be_walked_by_keyboard(page: Page, served: Served) -> None
     tokens(page).nth(3).focus()
     for key, pos in (("ArrowRight", 4), ("ArrowRight", 5), ("ArrowLeft", 4), ("End", 49), ("Home", 0)):
         page.keyboard.press(key)
-        expect(page.locator("#token-strip [aria-selected='true']")).to_have_attribute("data-pos", str(pos))
+        expect(page.locator("#token-strip-a [aria-selected='true']")).to_have_attribute("data-pos", str(pos))
     page.keyboard.press("Escape")
     expect(page.locator("#selection-text")).to_contain_text("Click a token")
     assert "pos=" not in page.url
-    assert page.locator("#token-strip [tabindex='0']").count() == 1
+    assert page.locator("#token-strip-a [tabindex='0']").count() == 1
 
 
 def test_changing_page_keeps_the_run_and_back_restores_the_selection(page: Page, served: Served) -> None:
@@ -144,19 +161,19 @@ def test_a_run_goes_on_while_another_page_is_open(page: Page, served: Served) ->
 def test_stop_keeps_what_was_drawn(page: Page, served: Served) -> None:
     open_example(page, served.base)
     begin(page, "Stop me", New_tokens=1000)
-    page.locator("#token-strip .drawn").nth(20).wait_for()
+    page.locator("#token-strip-a .drawn").nth(20).wait_for()
     page.get_by_role("button", name="Stop").click()
     wait_for(page, "done")
-    assert 20 < page.locator("#token-strip .drawn").count() < 1000
+    assert 20 < page.locator("#token-strip-a .drawn").count() < 1000
     expect_status(page, "You stopped it.")
     wait_for_figures(page)
 
 
 def test_a_text_that_is_not_the_runs_is_marked(page: Page, served: Served) -> None:
     open_example(page, served.base)
-    expect(page.locator("#prompt-differs")).to_be_hidden()
+    expect(page.locator("#prompt-differs-a")).to_be_hidden()
     fill(page, "Something else")
-    expect(page.locator("#prompt-differs")).to_be_visible()
+    expect(page.locator("#prompt-differs-a")).to_be_visible()
 
 
 def test_control_and_enter_generate(page: Page, served: Served) -> None:
@@ -183,7 +200,10 @@ def test_the_model_page_tells_the_loaded_weights(page: Page, served: Served) -> 
     wait_for(page, "done")
 
 
-def test_an_unknown_address_shows_the_way_back(page: Page, served: Served) -> None:
+def test_an_unknown_address_shows_the_way_back(page: Page, served: Served, complaints: Complaints) -> None:
     page.goto(f"{served.base}/nowhere?x=1")
     expect(page.get_by_role("heading", name="No such page")).to_be_visible()
     wait_for(page, "done")
+    (said,) = complaints.found  # by Chromium, of the address itself
+    assert "404" in said
+    complaints.found.clear()

@@ -5,42 +5,77 @@ const assert = require("node:assert/strict");
 const link = require("../../dashapp/assets/js/20-link.js");
 
 const request = { prompt: "A cat & a #hat? +1%", max_new_tokens: 40, temperature: 0.8, top_k: 0, top_p: 0.95, seed: 3, bos: true };
+const other = { ...request, prompt: "A dog", seed: 4, bos: false, model: "gpt2", weights: "0123456789ab" };
+const write = (a, selection = null, knobs = {}) => link.write({ a, b: null }, selection, knobs);
 
 test("what is written is read back", () => {
-  const { fields, pos } = link.read(link.write(request, { pos: 7 }));
-  assert.deepEqual(fields, request);
-  assert.equal(pos, 7);
+  const selection = { slot: "b", pos: 7, key: 2, layer: 0, head: 11, neuron: 3071, target: 50256, against: 0 };
+  const knobs = { "head-pattern.shade": "root", "token-attention.direction": "looked_at_by" };
+  assert.deepEqual(link.read(link.write({ a: request, b: other }, selection, knobs)), {
+    ...{ recipe: null, a: request, b: other, selection, knobs },
+  });
 });
 
 test("any text survives the address", () => {
   for (const prompt of ["", " ", "🙂\n\t", "<script>", "مرحبا", "a\u0000b", "%41&b=c"]) {
-    assert.equal(link.read(link.write({ ...request, prompt }, null)).fields.prompt, prompt);
+    assert.equal(link.read(write({ ...request, prompt })).a.prompt, prompt);
   }
 });
 
 test("a selection that is none is left out", () => {
-  assert.equal(link.read(link.write(request, { pos: null })).pos, null);
-  assert.ok(!link.write({ ...request, seed: NaN }, null).includes("NaN"));
-  assert.ok(!link.write(request, null).includes("pos="));
+  assert.equal(link.read(write(request, { slot: "a", pos: null })).selection.pos, null);
+  assert.ok(!write({ ...request, seed: NaN }).includes("NaN"));
+  assert.ok(!write(request, { slot: "a", pos: 0 }).includes("slot="));
+});
+
+test("a head can be selected where no prompt is named", () => {
+  const { a, b, selection } = link.read("?layer=3&head=5");
+  assert.deepEqual([a, b, selection.layer, selection.head], [null, null, 3, 5]);
 });
 
 test("an address without a prompt asks for nothing", () => {
-  assert.equal(link.read(""), null);
-  assert.equal(link.read("?pos=3"), null);
+  assert.equal(link.read("").a, null);
+  assert.equal(link.write({ a: null, b: null }, { slot: "a", pos: 3 }, {}), "");
 });
 
 test("nonsense in an address is passed over", () => {
-  const { fields, pos } = link.read("?prompt=Hi&t=warm&k=&seed=1e999&p=0.5&pos=-3");
-  assert.deepEqual(fields, { prompt: "Hi", bos: true, top_p: 0.5 });
-  assert.equal(pos, null);
+  const { a, selection, knobs } = link.read("?prompt=Hi&t=warm&k=&seed=1e999&p=0.5&pos=-3&head=1.5&b.t=1&slot=c");
+  assert.deepEqual(a, { prompt: "Hi", bos: true, top_p: 0.5 });
+  assert.deepEqual([selection.pos, selection.head, selection.slot], [null, null, "a"]);
+  assert.deepEqual(knobs, {});
 });
+
+const long = { ...request, prompt: "é".repeat(link.LONGEST) };
+const KEY = "0123456789abcdef0123456789abcdef";
 
 test("an address that would be too long is left out whole rather than cut", () => {
-  assert.equal(link.write({ ...request, prompt: "x".repeat(link.LONGEST) }, null), "");
+  assert.equal(write(long), "");
 });
 
-test("the selected head is read back", () => {
-  const { layer, head } = link.read(link.write(request, { pos: null, layer: 0, head: 11 }));
-  assert.deepEqual([layer, head], [0, 11]);
-  assert.equal(link.read(link.write(request, { pos: 1, layer: null, head: null })).head, null);
+test("prompts that are too long for an address go by their key, and the rest stays", () => {
+  const kept = new Map();
+  const selection = { slot: "b", pos: 7, key: 2, layer: 0, head: 11, neuron: null, target: null, against: null };
+  const knobs = { "head-pattern.shade": "root" };
+  const address = link.write({ a: long, b: other }, selection, knobs, (text) => kept.set(KEY, text) && KEY);
+  assert.equal(address, `?r=${KEY}&b.weights=0123456789ab&slot=b&pos=7&key=2&layer=0&head=11&head-pattern.shade=root`);
+  assert.deepEqual(link.read(address, (key) => kept.get(key)), { recipe: null, a: long, b: other, selection, knobs });
+});
+
+test("neither a selection nor the weights that a run names change the key", () => {
+  const texts = new Set();
+  link.write({ a: { ...long, weights: "0123" }, b: null }, null, {}, (text) => texts.add(text) && KEY);
+  for (const pos of [null, 3]) link.write({ a: long, b: null }, { slot: "a", pos }, {}, (text) => texts.add(text) && KEY);
+  assert.equal(texts.size, 1);
+});
+
+test("a short address asks for no key", () => {
+  link.write({ a: request, b: other }, null, {}, () => assert.fail("asked"));
+  link.read(write(request), () => assert.fail("asked"));
+});
+
+test("a key that is not known, or not yet, names no prompt", () => {
+  for (const text of [null, undefined]) {
+    const found = link.read(`?r=${KEY}&pos=3&prompt=Hi`, () => text);
+    assert.deepEqual([found.recipe, found.a, found.b, found.selection.pos], [KEY, null, null, 3]);
+  }
 });

@@ -5,10 +5,11 @@ const assert = require("node:assert/strict");
 const panels = require("../../dashapp/assets/js/40-panels.js");
 
 const done = { phase: "done", trace: "k" };
-const chosen = { theme: "dark", narrow: false, knobs: { scale: "fit" }, selection: { pos: 4 } };
+const chosen = { theme: "dark", text: 1, narrow: false, knobs: { scale: "fit" }, selection: { pos: 4 } };
 
 test("a panel's view holds what it reads of the selection and nothing else", () => {
-  assert.deepEqual(panels.viewOf(done, chosen, ["pos"]), { key: "k", theme: "dark", narrow: false, knobs: { scale: "fit" }, pos: 4 });
+  const view = { key: "k", theme: "dark", text: 1, narrow: false, knobs: { scale: "fit" }, beside: null, pos: 4 };
+  assert.deepEqual(panels.viewOf(done, chosen, ["pos"]), view);
   assert.ok(!("pos" in panels.viewOf(done, chosen, [])));
 });
 
@@ -18,10 +19,35 @@ test("a panel that does not read the selection has the same view when it changes
   assert.ok(!panels.isSame(panels.viewOf(done, chosen, ["pos"]), panels.viewOf(done, moved, ["pos"])));
 });
 
-test("nothing is asked for before a run is done or the theme is known", () => {
+test("a panel that shares its ranges names the trace beside it, and what of the selection that shows", () => {
+  const beside = { key: "other", selection: { pos: 7, layer: 1 } };
+  assert.deepEqual(panels.viewOf(done, { ...chosen, beside }, ["pos"]).beside, { key: "other", pos: 7 });
+  assert.equal(panels.viewOf(done, chosen, ["pos"]).beside, null);
+});
+
+test("nothing is asked for before a run is done or the looks of the page are known", () => {
   assert.equal(panels.viewOf(null, chosen, []), null);
   assert.equal(panels.viewOf({ ...done, phase: "running" }, chosen, []), null);
   assert.equal(panels.viewOf(done, { ...chosen, theme: undefined }, []), null);
+  assert.equal(panels.viewOf(done, { ...chosen, text: undefined }, []), null);
+});
+
+test("nothing is seen of a figure until it shows what is asked for", () => {
+  const [one, other] = [{ key: "one" }, { key: "other" }];
+  const first = { asked: null, figure: null, isFaulty: false, isHidden: true };
+  assert.deepEqual(panels.stepOf(one, first), { asks: true, hides: true });
+  assert.deepEqual(panels.stepOf(one, { ...first, asked: one }), { asks: false, hides: true }); // still being drawn
+  const shown = { asked: one, figure: one, isFaulty: false, isHidden: false };
+  assert.deepEqual(panels.stepOf(other, shown), { asks: true, hides: false }); // a knob: the last one until then
+  assert.deepEqual(panels.stepOf(null, shown), { asks: false, hides: true });
+  assert.deepEqual(panels.stepOf(other, { ...shown, isHidden: true }), { asks: true, hides: true });
+  assert.deepEqual(panels.stepOf(one, { ...shown, isHidden: true }), { asks: false, hides: false }); // as before
+});
+
+test("a fault is asked about again", () => {
+  const view = { key: "gone" };
+  const faulty = { asked: view, figure: null, isFaulty: true, isHidden: true };
+  assert.deepEqual(panels.stepOf(view, faulty), { asks: true, hides: true });
 });
 
 test("every phase but done says what will be here", () => {
@@ -36,10 +62,56 @@ test("the outline surrounds one position", () => {
 });
 
 test("a pattern outlines what a token looks at and who looks at it, and no future", () => {
-  const [row, column] = panels.KINDS.pattern.outlines({ pos: 4 }, "#b26a00", { data: [{ x: Array(9) }] });
+  const [row, column] = panels.KINDS.pattern.outlines({ pos: 4 }, "#b26a00", { layout: {}, data: [{ x: Array(9) }] });
   assert.deepEqual([row.x0, row.x1, row.y0, row.y1], [-0.5, 4.5, 3.5, 4.5]);
   assert.deepEqual([column.x0, column.x1, column.y0, column.y1], [3.5, 4.5, 3.5, 8.5]);
-  assert.deepEqual(panels.KINDS.pattern.outlines({ pos: null }, "#b26a00", { data: [{ x: Array(9) }] }), []);
+  assert.deepEqual(panels.KINDS.pattern.outlines({ pos: null }, "#b26a00", { layout: {}, data: [{ x: Array(9) }] }), []);
+});
+
+test("a square outlines a token's whole row and column", () => {
+  const [row, column] = panels.KINDS.matrix.outlines({ pos: 4 }, "#b26a00", { layout: {}, data: [{ x: Array(9) }] });
+  assert.deepEqual([row.x0, row.x1, row.y0, row.y1], [-0.5, 8.5, 3.5, 4.5]);
+  assert.deepEqual([column.x0, column.x1, column.y0, column.y1], [3.5, 4.5, -0.5, 8.5]);
+  assert.deepEqual([row.yref, column.yref], ["y", "y"]);
+  assert.deepEqual(panels.KINDS.matrix.outlines({ pos: 9 }, "#b26a00", { layout: {}, data: [{ x: Array(9) }] }), []);
+  assert.deepEqual(panels.KINDS.matrix.picks({ pointNumber: [3, 7] }, { layout: {} }), { pos: 3 });
+});
+
+test("a square of pooled tokens outlines the cells of the selected one, and a click selects the first of a row", () => {
+  const pooled = { layout: { meta: { tokens_a_row: 2 } }, data: [{ x: Array(9) }] };
+  for (const pos of [8, 9]) {
+    const [row, column] = panels.KINDS.pattern.outlines({ pos }, "#b26a00", pooled);
+    assert.deepEqual([row.x0, row.x1, row.y0, row.y1], [-0.5, 4.5, 3.5, 4.5]);
+    assert.deepEqual([column.x0, column.x1, column.y0, column.y1], [3.5, 4.5, 3.5, 8.5]);
+    assert.deepEqual(panels.KINDS.matrix.outlines({ pos }, "#b26a00", pooled)[0].y0, 3.5);
+  }
+  for (const kind of ["pattern", "matrix"]) assert.deepEqual(panels.KINDS[kind].picks({ pointNumber: [5, 1] }, pooled), { pos: 10 });
+});
+
+test("rows outline the selected token's, and a click selects the first token of a row", () => {
+  const each = { layout: {} };
+  const pooled = { layout: { meta: { tokens_a_row: 4 } } };
+  const at = (pos, graph) => panels.KINDS.row.outlines({ pos }, "#b26a00", graph).map(({ y0, y1 }) => [y0, y1]);
+  assert.deepEqual(at(7, each), [[6.5, 7.5]]);
+  assert.deepEqual(at(7, pooled), [[0.5, 1.5]]);
+  assert.deepEqual(at(8, pooled), [[1.5, 2.5]]);
+  assert.deepEqual(at(null, each), []);
+  assert.deepEqual(panels.KINDS.row.picks({ pointNumber: [5, 700] }, each), { pos: 5 });
+  assert.deepEqual(panels.KINDS.row.picks({ pointNumber: [5, 700] }, pooled), { pos: 20 });
+});
+
+test("a map rings the selected token wherever it is, and none that is not placed", () => {
+  const data = [
+    { x: [null, 1.5], y: [null, -2], customdata: [0, 1] },
+    { x: [7], y: [8], customdata: [2] },
+  ];
+  const ring = (pos) => panels.KINDS.point.outlines({ pos }, "#b26a00", { data }).map((shape) => [shape.xanchor, shape.yanchor]);
+  assert.deepEqual(ring(1), [[1.5, -2]]);
+  assert.deepEqual(ring(2), [[7, 8]]);
+  assert.deepEqual(ring(0), []);
+  assert.deepEqual(ring(3), []);
+  assert.deepEqual(ring(null), []);
+  assert.deepEqual(panels.KINDS.point.picks({ customdata: 2 }), { pos: 2 });
 });
 
 test("a grid of heads outlines the selected one, and a click selects by layer and head", () => {
@@ -52,12 +124,26 @@ test("a grid of heads outlines the selected one, and a click selects by layer an
 test("arrow keys walk the heads and stay inside", () => {
   const cells = [Array(4), Array(4), Array(4)];
   const { moves } = panels.KINDS.head;
-  assert.deepEqual(moves("ArrowDown", { layer: null, head: null }, cells), { layer: 0, head: 0 });
-  assert.deepEqual(moves("ArrowRight", { layer: 1, head: 2 }, cells), { layer: 1, head: 3 });
-  assert.deepEqual(moves("ArrowRight", { layer: 1, head: 3 }, cells), { layer: 1, head: 3 });
-  assert.deepEqual(moves("ArrowDown", { layer: 2, head: 0 }, cells), { layer: 2, head: 0 });
-  assert.deepEqual(moves("Escape", { layer: 2, head: 0 }, cells), { layer: null, head: null });
-  assert.equal(moves("a", { layer: 2, head: 0 }, cells), null);
+  assert.deepEqual(moves("ArrowDown", { layer: null, head: null }, { text: cells }), { layer: 0, head: 0 });
+  assert.deepEqual(moves("ArrowRight", { layer: 1, head: 2 }, { text: cells }), { layer: 1, head: 3 });
+  assert.deepEqual(moves("ArrowRight", { layer: 1, head: 3 }, { text: cells }), { layer: 1, head: 3 });
+  assert.deepEqual(moves("ArrowDown", { layer: 2, head: 0 }, { text: cells }), { layer: 2, head: 0 });
+  assert.deepEqual(moves("Escape", { layer: 2, head: 0 }, { text: cells }), { layer: null, head: null });
+  assert.equal(moves("a", { layer: 2, head: 0 }, { text: cells }), null);
+});
+
+test("a token of a lens becomes the target, and no more when it is chosen again", () => {
+  const { picks, moves } = panels.KINDS.token;
+  const none = { target: null };
+  assert.deepEqual(picks({ customdata: 3797 }, {}, none), { target: 3797 });
+  assert.deepEqual(picks({ customdata: 3797 }, {}, { target: 3797 }), none);
+  assert.equal(picks({ x: 1, y: 2 }, {}, none), null); // a point of the line beside it
+  const cells = { customdata: [[5, 6], [7, 8]] };
+  assert.deepEqual(moves("2", none, cells), { target: 8 });
+  assert.deepEqual(moves("1", { target: 7 }, cells), none);
+  assert.deepEqual(moves("Escape", { target: 7 }, cells), none);
+  assert.equal(moves("3", none, cells), null);
+  assert.equal(moves("ArrowUp", none, cells), null);
 });
 
 test("the bar of all others selects nothing", () => {

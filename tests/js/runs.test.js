@@ -94,13 +94,32 @@ test("waiting long in the queue is no failure", () => {
 
 test("the prediction shown is that of the selected token, or of the end of the prompt", () => {
   const run = { tokens: ["a", "b", "c", "d"], nPrompt: 2 };
-  assert.equal(runs.position(run, { pos: 3 }), 3);
-  assert.equal(runs.position(run, { pos: null }), 1);
-  assert.equal(runs.position(run, { pos: 99 }), 3);
-  assert.equal(runs.position({ tokens: [], nPrompt: 0 }, { pos: 0 }), null);
+  assert.equal(runs.position(run, 3), 3);
+  assert.equal(runs.position(run, null), 1);
+  assert.equal(runs.position(run, 99), 3);
+  assert.equal(runs.position({ tokens: [], nPrompt: 0 }, 0), null);
 });
 
 test("sentences count tokens as people do", () => {
   const done = { phase: "done", tokens: ["a", "b"], nPrompt: 1, stop: "person", seconds: 1.234 };
   assert.equal(runs.sentence(done), "1 token of prompt, 1 generated in 1.2 s. You stopped it.");
+});
+
+test("a text that was stopped and is only being traced leaves the button free", () => {
+  const progress = { id: "r1", tokens: ["Hi", "!", "?"], n_prompt: 1 };
+  const drawing = state({ answer: admitted, running: true, progress: { ...progress, doing: "generating" } });
+  assert.ok(runs.canStop(drawing));
+  const stopping = state({ answer: admitted, running: true, stop: "r1", progress: { ...progress, doing: "generating" } });
+  assert.deepEqual([runs.canStop(stopping), runs.sentence(stopping)], [true, "Stopping"]);
+  const kept = state({ answer: admitted, running: true, stop: "r1", progress: { ...progress, doing: "tracing" } });
+  assert.deepEqual([runs.canStop(kept), runs.isBusy(kept), kept.tokens.length], [false, true, 3]);
+  assert.match(runs.sentence(kept), /^Stopped: 2 tokens kept/);
+  const traced = state({ answer: admitted, running: true, progress: { ...progress, doing: "tracing" } });
+  assert.ok(runs.canStop(traced)); // nobody stopped it
+});
+
+test("a prompt of nothing is said to be one", () => {
+  const run = { phase: "done", tokens: ["<|endoftext|>", "The"], nPrompt: 1, stop: "length" };
+  assert.equal(runs.sentence(run), "An empty prompt: the model begins from <|endoftext|> alone, 1 generated.");
+  assert.equal(runs.sentence({ ...run, tokens: ["Hi", "!"] }), "1 token of prompt, 1 generated.");
 });

@@ -4,7 +4,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const shell = require("../../dashapp/assets/js/50-shell.js");
 
-const values = ["Hi", 40, 0.8, 0, 0.95, 0, true];
+const values = ["Hi", 40, 0.8, 0, 0.95, 0, true, "demo"];
 
 test("ids are 32 hexadecimal digits and differ", () => {
   const ids = Array.from({ length: 100 }, shell.newId);
@@ -16,11 +16,26 @@ test("two requests are the same when all but their ids agree", () => {
   const one = { ...shell.formRequest(values), id: "1" };
   assert.ok(shell.isSameRequest(one, { ...one, id: "2" }));
   assert.ok(!shell.isSameRequest(one, { ...one, seed: 1 }));
+  assert.ok(!shell.isSameRequest(one, { ...one, model: "gpt2" }));
   assert.ok(!shell.isSameRequest(one, null));
 });
 
+test("a link names the weights of a run once they are known, and of no other run", () => {
+  const request = { ...shell.formRequest(values), id: "1" };
+  const model = { name: "demo", fingerprint: "0123456789abcdef" };
+  assert.equal(shell.withWeights(request, { id: "1", model }).weights, "0123456789ab");
+  assert.equal(shell.withWeights(request, { id: "0", model }).weights, undefined);
+  assert.equal(shell.withWeights(request, { id: "1", phase: "running" }).weights, undefined);
+  assert.equal(shell.withWeights(null, null), null);
+});
+
+test("a link carries the view to a page, and to a panel of it", () => {
+  assert.equal(shell.linkTo("/attention", "?prompt=Hi"), "/attention?prompt=Hi");
+  assert.equal(shell.linkTo("/attention#title-head-grid-a", "?prompt=Hi"), "/attention?prompt=Hi#title-head-grid-a");
+});
+
 test("the settings are one line, without those that cut nothing", () => {
-  assert.equal(shell.summary(shell.formRequest(values)), "40 new · T 0.8 · top-p 0.95 · seed 0");
-  const other = shell.formRequest(["Hi", 0, 1, 50, 1, NaN, false]);
-  assert.equal(shell.summary(other), "0 new · T 1 · top-k 50 · seed – · no <|endoftext|>");
+  assert.equal(shell.summary(shell.formRequest(values)), "demo · 40 new · T 0.8 · top-p 0.95 · seed 0");
+  const other = shell.formRequest(["Hi", 0, 1, 50, 1, NaN, false, "gpt2"]);
+  assert.equal(shell.summary(other), "gpt2 · 0 new · T 1 · top-k 50 · seed – · no <|endoftext|>");
 });

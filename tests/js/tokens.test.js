@@ -21,8 +21,36 @@ test("every space, newline and tab is a piece of its own, so that each can be se
 
 test("characters that hide or turn text are told apart", () => {
   for (const text of ["\u202e", "\u200b", "\u0000", "\u001b", "\ufeff"]) {
-    assert.deepEqual(tokens.pieces(text), [{ kind: "invisible", text }]);
+    assert.deepEqual(tokens.pieces(text), [{ kind: "unseen", text }]);
   }
+});
+
+test("pieces of a character are told from text", () => {
+  assert.deepEqual(["<D8>", "<F0 9F>", "<b>", " <D8>", "D8", ""].map(tokens.isBytes), [true, true, false, false, false, false]);
+});
+
+test("pieces of a character are said in words, and what is whole in front of them", () => {
+  assert.equal(tokens.bytesInWords("<AD>"), "1 byte that is part of a character");
+  assert.equal(tokens.bytesInWords("<20 F0 9F 98>"), "20 is a space; 3 bytes that are part of a character");
+  assert.equal(tokens.bytesInWords("<82 21>"), "1 byte that is part of a character; 21 is ‘!’");
+  assert.equal(tokens.bytesInWords(" cat"), "");
+  assert.equal(
+    tokens.spoken("<20 F0 9F>", 4, true),
+    "token 4: <20 F0 9F>, 20 is a space; 2 bytes that are part of a character, generated"
+  );
+});
+
+test("the spaces between bytes are not marked as spaces of the text", () => {
+  assert.deepEqual(tokens.pieces("<20 F0>"), [{ kind: "text", text: "<20 F0>" }]);
+  assert.equal(tokens.quoted("<20 F0>"), "‘<20 F0>’");
+});
+
+test("a strip is scrolled only for a token that it does not show, which comes to stand in the middle", () => {
+  assert.equal(tokens.scrolledTo(50, 100, 0, 20), 50);
+  assert.equal(tokens.scrolledTo(50, 100, 80, 100), 50);
+  assert.equal(tokens.scrolledTo(50, 100, 90, 110), 100);
+  assert.equal(tokens.scrolledTo(50, 100, -40, -20), 0);
+  assert.equal(tokens.scrolledTo(500, 100, -40, -20), 420);
 });
 
 test("a token is read out with its whitespace in words and its origin", () => {

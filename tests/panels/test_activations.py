@@ -29,26 +29,28 @@ def trace(text_model: GPT2) -> Trace:
     return dashapp.trace(text_model, "The <b> sat on a mat", cache=False)
 
 
-def foot(name: str, trace: Trace, *, pos: int = 2, narrow: bool = False, **knobs: str) -> str:
-    defaults = {knob.name: next(iter(knob.options_for(trace.config))) for knob in PANELS[name].knobs}
-    return draw(PANELS[name], trace, view(pos, narrow, **defaults | knobs)).foot
+def foot(name: str, trace: Trace, *, pos: int = 2, narrow: bool = False, layer: int | None = None, **knobs: str) -> str:
+    defaults = {knob.name: knob.default for knob in PANELS[name].knobs}
+    return draw(PANELS[name], trace, view(pos, narrow, layer, **defaults | knobs)).foot
 
 
-def view(pos: int, narrow: bool = False, **knobs: str) -> dict[str, Any]:
-    return {"theme": "light", "narrow": narrow, "pos": pos, "layer": None, "head": None, "knobs": knobs}
+def view(pos: int, narrow: bool = False, layer: int | None = None, **knobs: str) -> dict[str, Any]:
+    looks = {"theme": "light", "text": 1, "narrow": narrow}
+    return {**looks, "pos": pos, "layer": layer, "head": None, "knobs": knobs}
 
 
-def test_the_knob_offers_the_layers_of_the_model(trace: Trace) -> None:
-    for name in ("gelu", "mlp-neurons"):
-        layer = next(knob for knob in PANELS[name].knobs if knob.name == "layer")
-        assert list(layer.options_for(trace.config)) == ["0", "1", "2"]
-        with pytest.raises(ValueError, match="none of its options"):
-            foot(name, trace, layer="3")
+@pytest.mark.parametrize("name", ["gelu", "mlp-neurons"])
+def test_the_selected_layer_is_shown_and_without_one_the_first(trace: Trace, name: str) -> None:
+    assert "ayer 2" in foot(name, trace, layer=2)
+    assert "No layer is selected" not in foot(name, trace, layer=0)
+    assert foot(name, trace) == "No layer is selected: choose one above the figures. " + foot(name, trace, layer=0)
+    with pytest.raises(ValueError, match="layer is outside the trace"):
+        foot(name, trace, layer=3)
 
 
 def test_gelu_says_how_many_neurons_lie_where(trace: Trace) -> None:
     pre = trace.mlp_pre[1, 2]
-    said = foot("gelu", trace, layer="1")
+    said = foot("gelu", trace, layer=1)
     assert said.startswith("Layer 1 at token 2 ‘·<’: of 11 neurons")  # the text itself: a foot line is no markup
     assert f"{(pre < -3).sum()} lie below −3" in said
     assert f"{(pre > 3).sum()} above 3" in said
@@ -63,12 +65,12 @@ def test_neurons_left_out_are_counted_and_the_strongest_of_them_is_told() -> Non
 
 
 def test_all_neurons_of_a_small_layer_are_shown(trace: Trace) -> None:
-    assert foot("mlp-neurons", trace).startswith("All 11 neurons of layer 0.")
+    assert foot("mlp-neurons", trace, layer=0).startswith("All 11 neurons of layer 0.")
 
 
 def test_the_order_follows_the_selected_token_when_asked(trace: Trace) -> None:
     def rows(order: str, pos: int) -> list[str]:
-        drawn = draw(PANELS["mlp-neurons"], trace, view(pos, layer="1", order=order))
+        drawn = draw(PANELS["mlp-neurons"], trace, view(pos, layer=1, order=order))
         return list(drawn.figure.layout.yaxis2.ticktext)
 
     assert rows("prompt", 1) == rows("prompt", 3)
@@ -118,7 +120,7 @@ def largest() -> Trace:
 def test_no_response_is_over_two_megabytes_at_the_longest_prompt(name: str) -> None:
     panel = PANELS[name]
     for knob in panel.knobs:
-        for option in knob.options_for(GPT2_SMALL):
-            chosen = {each.name: next(iter(each.options_for(GPT2_SMALL))) for each in panel.knobs} | {knob.name: option}
+        for option in knob.options:
+            chosen = {each.name: each.default for each in panel.knobs} | {knob.name: option}
             drawn = draw(panel, largest(), view(500, False, **chosen))
             assert len(drawn.figure.to_json()) + len(json.dumps(drawn.foot)) < LARGEST_RESPONSE_BYTES, chosen

@@ -34,7 +34,7 @@ def trace(request: pytest.FixtureRequest, text_model: GPT2) -> Trace:
 
 
 def view(pos: int, head: dict[str, int | None], knobs: dict[str, str], theme: str = "light") -> dict[str, Any]:
-    return {"theme": theme, "narrow": theme == "dark", "pos": pos, **head, "knobs": knobs}
+    return {"theme": theme, "text": 1, "narrow": theme == "dark", "pos": pos, **head, "knobs": knobs}
 
 
 @pytest.mark.parametrize("panel", [HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION], ids=lambda panel: panel.name)
@@ -42,7 +42,7 @@ def test_every_panel_draws_at_every_extreme(panel: Panel, trace: Trace) -> None:
     for head in (NO_HEAD, LAST_HEAD):
         for pos in (0, trace.n_tokens - 1):
             for end in (0, -1):
-                knobs = {knob.name: list(knob.options_for(TINY_TEXT))[end] for knob in panel.knobs}
+                knobs = {knob.name: list(knob.options)[end] for knob in panel.knobs}
                 for theme in ("light", "dark"):
                     drawn = draw(panel, trace, view(pos, head, knobs, theme))
                     assert drawn.figure.layout.meta["summary"]
@@ -89,10 +89,18 @@ def test_pooled_cells_are_said_to_be() -> None:
 
 def test_a_crop_is_said_on_a_telephone_alone() -> None:
     of = Head(layer=0, head=0)
-    assert "Cropped to 40 of 1,024 tokens" in head_pattern._foot(
+    assert "Cropped to 80 of 1,024 tokens" in head_pattern._foot(
         of, 1024, is_chosen=True, frame=Frame(theme="dark", is_narrow=True)
     )
     assert "Cropped" not in head_pattern._foot(of, 1024, is_chosen=True, frame=Frame(theme="dark"))
+
+
+def test_a_pattern_of_many_tokens_is_said_to_be_pooled() -> None:
+    of = Head(layer=0, head=0)
+    assert "a cell is 2 × 2 tokens and has the largest weight in it. A click selects the first token" in (
+        head_pattern._foot(of, 513, is_chosen=True, frame=Frame(theme="light"))
+    )
+    assert "Too many" not in head_pattern._foot(of, 512, is_chosen=True, frame=Frame(theme="light"))
 
 
 def test_the_browser_knows_every_kind_of_mark() -> None:

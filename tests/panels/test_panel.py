@@ -30,19 +30,29 @@ def traces(text_model: GPT2) -> dict[str, Trace]:
 
 
 def views(panel: Panel, trace: Trace) -> Iterator[dict[str, Any]]:
-    """Every theme, knob option, and first and last of each selection field."""
+    """Every theme, knob option, and first and last of each selection field.
+
+    All of them together; where that are many, the fields and each knob in turn, the others as they begin.
+    """
     config = trace.config
     ends = {
         "pos": {0, trace.n_tokens - 1},
         "layer": {None, 0, config.n_layer - 1},
         "head": {None, 0, config.n_head - 1},
+        "target": {None, config.d_vocab - 1},
+        "against": {None, 0},
+        "n_prompt": {1, trace.n_tokens},
     }
-    knobs = [[(knob.name, option) for option in knob.options_for(config)] for knob in panel.knobs]
+    knobs = [[(knob.name, option) for option in knob.options] for knob in panel.knobs]
     fields = [[(field, end) for end in ends[field]] for field in panel.reads]
-    for theme, knob_values, field_values in itertools.product(
-        ("light", "dark"), itertools.product(*knobs), itertools.product(*fields)
-    ):
-        yield {"theme": theme, "narrow": theme == "dark", "knobs": dict(knob_values), **dict(field_values)}
+    every = list(itertools.product(itertools.product(*knobs), itertools.product(*fields)))
+    if len(every) > 60:
+        first_knobs, first_fields = every[0]
+        turned = [(*first_knobs[:i], option, *first_knobs[i + 1 :]) for i, knob in enumerate(knobs) for option in knob]
+        every = [(first_knobs, each) for each in itertools.product(*fields)] + [(each, first_fields) for each in turned]
+    for theme, (knob_values, field_values) in itertools.product(("light", "dark"), every):
+        looks = {"theme": theme, "text": 1.5 if theme == "dark" else 1, "narrow": theme == "dark"}
+        yield {**looks, "knobs": dict(knob_values), **dict(field_values)}
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -62,8 +72,9 @@ def test_a_panel_asks_a_question_and_tells_about_itself(name: str) -> None:
     assert panel.title[0].isupper()
     assert not panel.title.endswith(".")
     assert len(panel.about) >= 3  # formula, source, what it does not show
-    assert any(text.startswith(("Source: ", "Sources: ")) for text in panel.about)
-    assert any("does not show" in text or "is not" in text or "are not" in text for text in panel.about)
+    texts = [item for item in panel.about if isinstance(item, str)]
+    assert any(text.startswith(("Source: ", "Sources: ")) for text in texts)
+    assert any("does not show" in text or "is not" in text or "are not" in text for text in texts)
     assert panel.name == name
 
 
@@ -72,6 +83,8 @@ def test_a_panel_asks_a_question_and_tells_about_itself(name: str) -> None:
     [
         {"theme": "blue"},
         {"theme": None},
+        {"text": 3},
+        {"text": None},
         {"pos": -1},
         {"pos": 10_000},
         {"pos": True},
@@ -85,7 +98,7 @@ def test_a_panel_asks_a_question_and_tells_about_itself(name: str) -> None:
 )
 def test_a_view_that_no_page_sends_is_refused(traces: dict[str, Trace], change: dict[str, Any]) -> None:
     trace, panel = traces["whole context"], PANELS["next-tokens"]
-    view = {"theme": "light", "narrow": False, "pos": 1, "knobs": {"scale": "whole"}}
+    view = {"theme": "light", "text": 1, "narrow": False, "pos": 1, "knobs": {"scale": "whole"}}
     assert draw(panel, trace, view).figure is not None
     with pytest.raises(ValueError, match=r"is one of|outside the trace|none of its options"):
         draw(panel, trace, view | change)
@@ -99,12 +112,16 @@ def test_a_panel_is_drawn_with_what_it_reads_and_no_more(traces: dict[str, Trace
         return PANELS["surprisal"].draw(_trace, frame=chosen["frame"])
 
     panel = replace(PANELS["surprisal"], draw=remember)
-    draw(panel, traces["whole context"], {"theme": "dark", "pos": 3, "layer": 1, "head": 1, "knobs": {"x": "y"}})
+    draw(
+        panel,
+        traces["whole context"],
+        {"theme": "dark", "text": 1, "pos": 3, "layer": 1, "head": 1, "knobs": {"x": "y"}},
+    )
     assert set(given) == {"frame"}
 
 
 def test_foot_of_the_predictions_says_what_came(traces: dict[str, Trace]) -> None:
     trace, panel = traces["whole context"], PANELS["next-tokens"]
-    view = {"theme": "light", "pos": 1, "knobs": {"scale": "whole"}}
+    view = {"theme": "light", "text": 1, "pos": 1, "knobs": {"scale": "whole"}}
     assert "What came: ‘·b’" in draw(panel, trace, view).foot
     assert "Nothing follows" in draw(panel, trace, view | {"pos": trace.n_tokens - 1}).foot

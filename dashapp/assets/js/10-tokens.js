@@ -7,23 +7,44 @@
 
   const MARKS = { " ": "space", "\n": "newline", "\t": "tab", "\r": "return" };
   const SPOKEN = { " ": "space", "\n": "new line", "\t": "tab", "\r": "carriage return" };
+  const BYTES = { "20": "a space", "0A": "a new line", "09": "a tab", "0D": "a carriage return" };
+  const HANDS_OFF_MS = 1500; // after a person scrolled a strip, nothing else does
   const SPECIAL = "<|endoftext|>";
 
   /**
-   * A token cut where whitespace needs a visible mark. Joined, the texts are the token.
+   * A token cut where whitespace needs a visible mark. Joined, the texts are the token. A kind becomes a class of the
+   * stylesheet; Bootstrap has one named "invisible", which hides.
    * @param {string} text
    * @returns {{kind: string, text: string}[]}
    */
   function pieces(text) {
     if (text === SPECIAL) return [{ kind: "special", text }];
+    if (isBytes(text)) return [{ kind: "text", text }]; // the spaces between its bytes are ours
     const found = [];
     for (const character of text) {
-      const kind = MARKS[character] || (isInvisible(character) ? "invisible" : "text");
+      const kind = MARKS[character] || (isInvisible(character) ? "unseen" : "text");
       const last = found[found.length - 1];
       if (last && last.kind === kind && kind === "text") last.text += character;
       else found.push({ kind, text: character });
     }
     return found;
+  }
+
+  /** A piece of a character, which the server writes as its bytes: "<D8>". Somebody may also have typed it. */
+  function isBytes(text) {
+    return /^<[0-9A-F]{2}( [0-9A-F]{2})*>$/.test(text);
+  }
+
+  /** A piece of a character in words: "20 is a space; 3 bytes that are part of a character". "" of other tokens. */
+  function bytesInWords(text) {
+    if (!isBytes(text)) return "";
+    const parts = text.match(/[0-7][0-9A-F]|[89A-F][0-9A-F]( [89A-F][0-9A-F])*/g); // below 80 a byte is a character
+    const inWords = (part) => {
+      const n = part.split(" ").length;
+      if (part[0] < "8") return `${part} is ${BYTES[part] || `‘${String.fromCharCode(parseInt(part, 16))}’`}`;
+      return n === 1 ? "1 byte that is part of a character" : `${n} bytes that are part of a character`;
+    };
+    return parts.map(inWords).join("; ");
   }
 
   /** Control, zero-width and bidirectional characters, which would hide or turn what stands around them. */
@@ -37,9 +58,10 @@
    */
   function spoken(text, pos, isDrawn) {
     const words = pieces(text).map((piece) =>
-      piece.kind === "invisible" ? `U+${piece.text.codePointAt(0).toString(16).toUpperCase()}` : SPOKEN[piece.text] || piece.text
+      piece.kind === "unseen" ? `U+${piece.text.codePointAt(0).toString(16).toUpperCase()}` : SPOKEN[piece.text] || piece.text
     );
-    return `token ${pos}: ${words.join(" ")}${isDrawn ? ", generated" : ""}`;
+    const said = bytesInWords(text);
+    return `token ${pos}: ${words.join(" ")}${said && `, ${said}`}${isDrawn ? ", generated" : ""}`;
   }
 
   /**
@@ -49,7 +71,7 @@
   function quoted(text) {
     const shown = { space: "·", newline: "↵", tab: "⇥", return: "␍" };
     const inner = pieces(text).map((piece) =>
-      piece.kind === "invisible" ? `[${piece.text.codePointAt(0).toString(16).toUpperCase()}]` : shown[piece.kind] || piece.text
+      piece.kind === "unseen" ? `[${piece.text.codePointAt(0).toString(16).toUpperCase()}]` : shown[piece.kind] || piece.text
     );
     return `‘${inner.join("")}’`;
   }
@@ -77,6 +99,7 @@
   function render(strip, tokens, nPrompt) {
     const signed = tokens.map((text, pos) => (pos < nPrompt ? "p" : "d") + text);
     const keep = commonStart(strip.tokensShown || [], signed);
+    if (strip.tokensShown && keep === signed.length && keep === strip.tokensShown.length) return;
     const isAtEnd = strip.scrollHeight - strip.scrollTop - strip.clientHeight < 4;
     while (strip.childNodes.length > keep) strip.lastChild.remove();
     const fragment = document.createDocumentFragment();
@@ -97,13 +120,14 @@
 
   function element(text, pos, isDrawn) {
     const span = document.createElement("span");
-    span.className = isDrawn ? "token drawn" : "token";
+    span.className = `token${isDrawn ? " drawn" : ""}${isBytes(text) ? " bytes" : ""}`;
     span.setAttribute("role", "option");
     span.setAttribute("aria-selected", "false");
     span.setAttribute("aria-label", spoken(text, pos, isDrawn));
     span.dataset.pos = String(pos);
     span.tabIndex = -1;
-    span.dir = "auto";
+    const about = bytesInWords(text);
+    if (about) span.title = span.dataset.about = about;
     for (const piece of pieces(text)) {
       if (piece.kind === "text") {
         span.append(piece.text);
@@ -111,13 +135,16 @@
       }
       const mark = document.createElement("span");
       mark.className = `ws ${piece.kind}`;
-      mark.textContent = piece.kind === "invisible" ? quoted(piece.text).slice(1, -1) : piece.text;
+      mark.textContent = piece.kind === "unseen" ? quoted(piece.text).slice(1, -1) : piece.text;
       span.append(mark);
     }
     return span;
   }
 
-  /** Mark one token as selected and make it the one that Tab reaches. `isChosen`: by a person, not by default. */
+  /**
+   * Mark one token as selected and make it the one that Tab reaches; with null none, and Tab reaches the first.
+   * `isChosen`: by a person, not by default.
+   */
   function highlight(strip, pos, isChosen) {
     for (const old of strip.querySelectorAll("[tabindex='0'], .selected")) {
       old.tabIndex = -1;
@@ -125,15 +152,47 @@
       old.setAttribute("aria-selected", "false");
     }
     const chosen = strip.childNodes[pos];
-    if (!chosen) return;
+    if (!chosen) {
+      if (strip.firstChild) strip.firstChild.tabIndex = 0;
+      return;
+    }
     chosen.tabIndex = 0;
     chosen.classList.add("selected");
     chosen.classList.toggle("by-default", !isChosen);
     chosen.setAttribute("aria-selected", "true");
   }
 
+  /**
+   * Scroll a strip, and nothing around it, so that a token is in its view. Once for each token, text and page: from then
+   * on the strip is left where a person puts it.
+   * @param {Element} strip @param {number} pos @param {string} page
+   */
+  function reveal(strip, pos, page) {
+    const token = strip.childNodes[pos];
+    const before = strip.revealed;
+    if (!token || !strip.clientHeight) return;
+    if (before && before.pos === pos && before.page === page && before.tokens === strip.tokensShown) return;
+    strip.revealed = { pos, page, tokens: strip.tokensShown };
+    if (performance.now() - (strip.scrolledAt ?? -Infinity) < HANDS_OFF_MS) return;
+    const view = strip.getBoundingClientRect();
+    const { top, bottom } = token.getBoundingClientRect();
+    strip.scrollTop = scrolledTo(strip.scrollTop, strip.clientHeight, top - view.top, bottom - view.top);
+  }
+
+  /**
+   * Where a view must be scrolled to for a token: where it is, if it shows all of it, and else so that it is in the
+   * middle. All in pixels.
+   * @param {number} now @param {number} height - of the view @param {number} top @param {number} bottom - from its top
+   */
+  function scrolledTo(now, height, top, bottom) {
+    return top >= 0 && bottom <= height ? now : Math.max(0, now + (top + bottom - height) / 2);
+  }
+
   /** Listen once, for the strip as a whole. select(pos or null): what a person chose. */
   function listen(strip, select) {
+    for (const act of ["wheel", "touchmove", "pointerdown"]) {
+      strip.addEventListener(act, () => (strip.scrolledAt = performance.now()), { passive: true });
+    }
     strip.addEventListener("click", (event) => {
       const token = event.target.closest("[data-pos]");
       if (!token) return;
@@ -151,13 +210,17 @@
         const to = moved(event.key, Number(token.dataset.pos), strip.childNodes.length);
         if (to === null) return;
         select(to);
-        strip.childNodes[to].focus();
+        strip.scrolledAt = undefined; // who walks wants to see where
+        strip.childNodes[to].focus({ preventScroll: true });
       }
       event.preventDefault();
     });
   }
 
-  const tokens = { pieces, spoken, quoted, moved, commonStart, render, highlight, listen };
+  const tokens = {
+    ...{ pieces, isBytes, bytesInWords, spoken, quoted, moved, commonStart, scrolledTo },
+    ...{ render, highlight, reveal, listen },
+  };
   if (typeof module !== "undefined") module.exports = tokens;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { tokens });
 })();

@@ -61,16 +61,17 @@
   }
 
   function ended(base, told, isDone) {
-    if (!isDone) return { ...base, phase: "failed", rule: told.rule, instance: told.instance, remedy: told.remedy };
-    return {
-      ...base,
-      phase: "done",
-      tokens: told.tokens,
-      nPrompt: told.n_prompt,
-      trace: told.trace,
-      stop: told.stop,
-      seconds: told.seconds,
-    };
+    if (!isDone) {
+      const { rule, instance, remedy, cut } = told;
+      return { ...base, phase: "failed", rule, instance, remedy, cut };
+    }
+    const { tokens, n_prompt: nPrompt, trace, stop, seconds } = told;
+    return { ...base, phase: "done", tokens, nPrompt, trace, stop, seconds, model: modelOf(told) };
+  }
+
+  /** What the browser must know of the model that computed a run; null where the server did not say. */
+  function modelOf({ model, fingerprint, n_layer, n_head, n_ctx }) {
+    return model ? { name: model, fingerprint, n_layer, n_head, n_ctx } : null;
   }
 
   function sameSign(now, before) {
@@ -91,13 +92,22 @@
     return Boolean(run) && BUSY.includes(run.phase);
   }
 
+  /** Whether a person can stop it: a text that was stopped and is kept is only being traced. */
+  function canStop(run) {
+    return isBusy(run) && !isKept(run);
+  }
+
+  function isKept(run) {
+    return run.phase === "running" && Boolean(run.isStopped) && run.doing === "tracing";
+  }
+
   /**
    * The token whose prediction is shown: the selected one, or else the last of the prompt.
-   * @param {object|null} run @param {{pos: number|null}|null} selection
+   * @param {object|null} run @param {number|null} pos
    */
-  function position(run, selection) {
+  function position(run, pos) {
     if (!run || !run.tokens || !run.tokens.length) return null;
-    const wanted = selection && Number.isInteger(selection.pos) ? selection.pos : run.nPrompt - 1;
+    const wanted = Number.isInteger(pos) ? pos : run.nPrompt - 1;
     return Math.min(run.tokens.length - 1, Math.max(0, wanted));
   }
 
@@ -117,16 +127,19 @@
     if (run.phase === "asking") return "Looking it up";
     if (run.phase === "queued") return `Waiting for a place: number ${run.place} in the queue`;
     if (run.phase === "running") {
+      if (isKept(run)) return `Stopped: ${words(nDrawn)} kept. What every layer and head did is being traced`;
       if (run.isStopped) return "Stopping";
       if (run.doing === "tracing") return `Tracing ${words(run.tokens.length)}: what every layer and head did`;
       return run.doing === "starting" ? "Starting" : `Generating: ${words(nDrawn)} so far`;
     }
     if (run.phase !== "done") return "";
     const time = run.seconds ? ` in ${run.seconds < 10 ? run.seconds.toPrecision(2) : Math.round(run.seconds)} s` : "";
-    return `${words(run.nPrompt)} of prompt, ${nDrawn.toLocaleString("en")} generated${time}.${STOPS[run.stop] || ""}`;
+    const isEmpty = run.nPrompt === 1 && run.tokens[0] === "<|endoftext|>";
+    const read = isEmpty ? "An empty prompt: the model begins from <|endoftext|> alone" : `${words(run.nPrompt)} of prompt`;
+    return `${read}, ${nDrawn.toLocaleString("en")} generated${time}.${STOPS[run.stop] || ""}`;
   }
 
-  const runs = { state, isBusy, position, sentence, PATIENCE, GRACE };
+  const runs = { state, isBusy, canStop, position, sentence, PATIENCE, GRACE };
   if (typeof module !== "undefined") module.exports = runs;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { runs });
 })();

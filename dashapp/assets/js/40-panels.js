@@ -6,7 +6,6 @@
   "use strict";
 
   const NARROW = 600; // pixels; the stylesheet has the same
-  const NOTHING = { pos: null, layer: null, head: null };
 
   const WAITING = {
     nothing: "Nothing yet. Type a prompt and press Generate.",
@@ -17,20 +16,38 @@
   };
 
   /**
-   * The view of a panel: the trace's key, the theme, the knobs, and of the selection what the panel reads.
-   * @param {object|null} run @param {object} chosen - theme; narrow: a telephone's width; knobs: name → value; selection: field → value or null
+   * The view of a panel: the trace's key, how the page looks, the knobs, and of the selection what the panel reads.
+   * @param {object|null} run
+   * @param {object} chosen - theme; text: a factor; narrow: a telephone's width; knobs: name → value; selection: field →
+   *   value or null; beside: key and selection of the other slot, null where none is shown beside this one
    * @param {string[]} reads
    */
   function viewOf(run, chosen, reads) {
-    if (!run || run.phase !== "done" || !chosen.theme) return null;
-    const fields = {};
-    for (const field of reads) fields[field] = chosen.selection[field];
-    return { key: run.trace, theme: chosen.theme, narrow: Boolean(chosen.narrow), knobs: chosen.knobs, ...fields };
+    if (!run || run.phase !== "done" || !chosen.theme || !chosen.text) return null;
+    const { theme, text, knobs, beside = null } = chosen;
+    const fields = (selection) => Object.fromEntries(reads.map((field) => [field, selection[field]]));
+    const others = beside && { key: beside.key, ...fields(beside.selection) };
+    return { key: run.trace, theme, text, narrow: Boolean(chosen.narrow), knobs, beside: others, ...fields(chosen.selection) };
   }
 
   /** What stands in a panel instead of its figure. */
   function waiting(run) {
     return WAITING[run ? run.phase : "nothing"] || "";
+  }
+
+  const DRAWING = "Being drawn";
+
+  /**
+   * What a panel does for a view.
+   * @param {object|null} next - the view now, null where there is nothing to draw
+   * @param {{asked: object|null, figure: object|null, isFaulty: boolean, isHidden: boolean}} before - asked: the view that
+   *   was sent last; figure: the view that the figure shows, null for none; isHidden: something stands in its place
+   * @returns {{asks: boolean, hides: boolean}} asks: send it to the server. hides: no figure that fits can be seen yet.
+   *   A figure of other knobs stays until the next one has come, one of another run does not.
+   */
+  function stepOf(next, { asked, figure, isFaulty, isHidden }) {
+    if (!next) return { asks: false, hides: true };
+    return { asks: isFaulty || !isSame(next, asked), hides: isHidden && !isSame(next, figure) };
   }
 
   /** Whether two views ask for the same figure. */
@@ -50,7 +67,9 @@
 
   /**
    * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
-   * pos: tokens along x. pattern: tokens along x and y. head: heads along x, layers along y. bar: a token a bar.
+   * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
+   * the future. point: a token a point. head: heads along x, layers along y. bar: a token a bar. token: a token of the vocabulary a cell; choosing the
+   * chosen one again chooses none.
    */
   const KINDS = {
     pos: {
@@ -58,8 +77,20 @@
       picks: (point) => ({ pos: point.x }),
     },
     pattern: {
-      outlines: ({ pos }, colour, graph) => cross(pos, colour, graph.data[0].x.length),
-      picks: (point) => ({ pos: point.pointNumber[0] }),
+      outlines: ({ pos }, colour, graph) => cross(rowOf(pos, graph), colour, graph.data[0].x.length),
+      picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
+    },
+    row: {
+      outlines: ({ pos }, colour, graph) => stripe(rowOf(pos, graph), colour),
+      picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
+    },
+    matrix: {
+      outlines: ({ pos }, colour, graph) => wholeCross(rowOf(pos, graph), colour, graph.data[0].x.length),
+      picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
+    },
+    point: {
+      outlines: ({ pos }, colour, graph) => ring(placeOf(pos, graph.data), colour),
+      picks: (point) => ({ pos: point.customdata }),
     },
     head: {
       outlines: ({ layer, head }, colour) =>
@@ -72,9 +103,60 @@
       outlines: () => [],
       picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
     },
+    token: {
+      outlines: () => [],
+      picks: (point, graph, { target }) => (Number.isInteger(point.customdata) ? toggled(point.customdata, target) : null),
+      moves: nextTarget,
+      says: "Tokens: keys 1 to 5 choose one of the likeliest at the end as target, Escape none",
+    },
   };
 
-  /** A token's row and column of a pattern of n tokens, without the future, where there is nothing. */
+  /** A token of the vocabulary as target, or none where it was that before. */
+  const toggled = (id, target) => ({ target: id === target ? null : id });
+
+  /** What a key chooses of a lens: its nth likeliest token at the last point, or no target; null for any other key. */
+  function nextTarget(key, { target }, { customdata }) {
+    if (key === "Escape") return { target: null };
+    const id = /^[1-9]$/.test(key) ? customdata[customdata.length - 1][Number(key) - 1] : undefined;
+    return Number.isInteger(id) ? toggled(id, target) : null;
+  }
+
+  const tokensInRow = (graph) => (graph.layout.meta || {}).tokens_a_row || 1;
+
+  /** The row that a token is in, of a figure with some tokens to a row. */
+  const rowOf = (pos, graph) => (pos === null ? null : Math.floor(pos / tokensInRow(graph)));
+
+  /** The outline of a row. */
+  function stripe(row, colour) {
+    return outline(row, colour).map((band) => ({ ...band, xref: "paper", yref: "y", x0: 0, x1: 1, y0: band.x0, y1: band.x1 }));
+  }
+
+  /** A row and the column of the same tokens, of a square of n. */
+  function wholeCross(pos, colour, n) {
+    if (pos === null || pos >= n) return [];
+    const [band] = outline(pos, colour);
+    const column = { ...band, yref: "y", y0: -0.5, y1: n - 0.5 };
+    return [{ ...column, x0: -0.5, x1: n - 0.5, y0: band.x0, y1: band.x1 }, column];
+  }
+
+  /** Where a token is on a map of points that know theirs; null for one that is not placed. */
+  function placeOf(pos, data) {
+    for (const { x, y, customdata } of data) {
+      const i = pos === null ? -1 : customdata.indexOf(pos);
+      if (i >= 0 && Number.isFinite(x[i])) return [x[i], y[i]];
+    }
+    return null;
+  }
+
+  /** A ring of the same size at any zoom. */
+  function ring(place, colour) {
+    if (place === null) return [];
+    const [xanchor, yanchor] = place;
+    const size = { xsizemode: "pixel", ysizemode: "pixel", x0: -9, x1: 9, y0: -9, y1: 9 };
+    return [{ type: "circle", xref: "x", yref: "y", xanchor, yanchor, ...size, line: { color: colour, width: 3 }, layer: "above" }];
+  }
+
+  /** A row and the column of the same tokens, of a pattern of n, without the future, where there is nothing. */
   function cross(pos, colour, n) {
     if (pos === null || pos >= n) return [];
     const [band] = outline(pos, colour);
@@ -85,9 +167,9 @@
   /**
    * The head that a key leads to from the selected one, the first when none is; null for a key that leads nowhere.
    * @param {string} key @param {{layer: number|null, head: number|null}} from
-   * @param {string[][]} cells - anything that has a row a layer and an item a head
+   * @param {{text: string[][]}} trace - whose text has a row a layer and an item a head
    */
-  function nextHead(key, from, cells) {
+  function nextHead(key, from, { text: cells }) {
     if (key === "Escape") return { layer: null, head: null };
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[key];
     if (!step) return null;
@@ -102,36 +184,40 @@
     return [low, low + wanted - 1];
   }
 
-  function view(run, selection, theme, knobValues, knobIds, reads, before) {
-    const { no_update: same, runs } = window.dash_clientside;
+  /** A panel's view, and what stands in its place while there is none. */
+  function view(runA, runB, selection, theme, text, alignment, knobValues, knobIds, spec, asked, figure, fault, className) {
+    const { no_update: same, shell, compare } = window.dash_clientside;
+    const { slot, reads, shares, defaults } = spec;
+    const run = slot === "b" ? runB : runA;
+    const shown = { ...shell.shown(run, slot, selection, alignment), n_prompt: run ? run.nPrompt : null };
+    const absence = waiting(run) || compare.absence(slot, shown, selection, reads);
     const knobs = Object.fromEntries((knobIds || []).map((id, i) => [id.name, knobValues[i]]));
-    const pos = runs.position(run, selection);
-    const next = viewOf(run, { theme, narrow: window.innerWidth <= NARROW, knobs, selection: selected(selection, pos) }, reads || []);
-    const isReady = next !== null;
-    return [
-      !isReady || isSame(next, before) ? same : next,
-      waiting(run),
-      isReady ? "panel-body" : "panel-body is-waiting",
-    ];
+    if (knobIds && knobIds.length) shell.keepKnobs(knobIds[0].panel, knobs, defaults);
+    const beside = shares ? compare.beside(slot, runA, runB, selection, alignment, reads) : null;
+    const looks = { theme, text, narrow: window.innerWidth <= NARROW };
+    const next = absence ? null : viewOf(run, { ...looks, knobs, beside, selection: shown }, reads);
+    const { asks, hides } = stepOf(next, { asked, figure, isFaulty: Boolean(fault), isHidden: className === HIDDEN });
+    const now = hides ? HIDDEN : SHOWN;
+    return [asks ? next : same, absence || (hides ? DRAWING : ""), now === className ? same : now];
   }
 
-  /** The selection as panels read it: null for what is not chosen, but for the token, of which there always is one. */
-  function selected(selection, pos) {
-    const { layer = null, head = null } = selection || {};
-    return { pos, layer, head };
-  }
+  const SHOWN = "panel-body";
+  const HIDDEN = "panel-body is-waiting";
 
-  /** After a figure was drawn: keep its outline, and let a click on it select. */
-  function drawn() {
+  /**
+   * After the server's answer: show it, unless another run has begun, keep its outline, and let a click on it select.
+   * Returns the view that the figure shows, and the class of what holds it; the stylesheet hides a figure above a fault.
+   */
+  function drawn(_figure, fault, asked, says) {
     requestAnimationFrame(() => attach(20));
-    return window.dash_clientside.no_update;
+    return [fault ? null : asked, says === DRAWING ? SHOWN : window.dash_clientside.no_update];
   }
 
   function attach(triesLeft) {
     const graphs = marking();
     for (const graph of graphs.filter((each) => each.on && !each.isListening)) {
       graph.isListening = true;
-      graph.on("plotly_click", (event) => choose(kindOf(graph).picks(event.points[0])));
+      graph.on("plotly_click", (event) => choose(graph, kindOf(graph).picks(event.points[0], graph, marked[slotOf(graph)])));
       graph.on("plotly_afterplot", () => mark(graph));
       if (kindOf(graph).moves) operateByKeyboard(graph, kindOf(graph));
     }
@@ -141,45 +227,55 @@
 
   const marking = () => [...document.querySelectorAll("[data-marks] .js-plotly-plot")];
   const kindOf = (graph) => KINDS[graph.closest("[data-marks]").dataset.marks];
-  const choose = (fields) => fields && window.dash_clientside.shell.choose(fields);
+  const slotOf = (graph) => graph.closest("[data-marks]").dataset.slot;
+
+  /** Select what was clicked. A token is one of the figure's own slot. */
+  function choose(graph, fields) {
+    if (fields) window.dash_clientside.shell.choose("pos" in fields ? { slot: slotOf(graph), ...fields } : fields);
+  }
 
   function operateByKeyboard(graph, kind) {
     graph.tabIndex = 0;
     graph.setAttribute("role", "group");
     graph.setAttribute("aria-label", kind.says);
     graph.addEventListener("keydown", (event) => {
-      const fields = kind.moves(event.key, marked, graph.data[0].text);
+      const fields = kind.moves(event.key, marked[slotOf(graph)], graph.data[0]);
       if (!fields) return;
-      choose(fields);
+      choose(graph, fields);
       event.preventDefault();
     });
   }
 
-  let marked = NOTHING;
+  const nothing = { pos: null, layer: null, head: null, target: null };
+  let marked = { a: nothing, b: nothing };
 
-  /** Outline a selection in every figure that shows some of it. */
-  function highlight(selection) {
-    marked = selection;
+  /**
+   * Outline a selection in every figure that shows some of it.
+   * @param {{a: object, b: object}} selections - what is shown as selected in each slot
+   */
+  function highlight(selections) {
+    marked = { ...marked, ...selections };
     marking().forEach(mark);
   }
 
   function mark(graph) {
     if (!window.Plotly || !graph.calcdata || !graph.data.length) return; // nothing is drawn yet
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--selection").trim();
-    const shapes = kindOf(graph).outlines(marked, colour, graph);
+    const shown = marked[slotOf(graph)];
+    const shapes = kindOf(graph).outlines(shown, colour, graph);
     if (isSame(graph.layout.shapes || [], shapes)) return;
-    window.Plotly.relayout(graph, { shapes, ...cropped(graph) });
+    window.Plotly.relayout(graph, { shapes, ...cropped(graph, shown.pos) });
   }
 
   /** The ranges around the selected token, where the server says that a figure is too large for a telephone. */
-  function cropped(graph) {
+  function cropped(graph, pos) {
     const wanted = (graph.layout.meta || {}).cropped;
-    if (!wanted || marked.pos === null) return {};
-    const [low, high] = around(marked.pos, graph.data[0].x.length, wanted);
+    if (!wanted || pos === null) return {};
+    const [low, high] = around(rowOf(pos, graph), graph.data[0].x.length, wanted);
     return { "xaxis.range": [low - 0.5, high + 0.5], "yaxis.range": [high + 0.5, low - 0.5] };
   }
 
-  const panels = { viewOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
+  const panels = { viewOf, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
   if (typeof module !== "undefined") module.exports = panels;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { panels });
 })();

@@ -4,19 +4,27 @@
 (function () {
   "use strict";
 
-  const FIELDS = ["prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "bos"];
+  const FIELDS = ["prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "bos", "model"];
   const EXAMPLE_PROMPT = "Once upon a time, there was a little";
   const THEME_KEY = "dashapp-theme";
-  const RUNNING_LABEL = "Stop";
-  const NOTHING = { pos: null, layer: null, head: null };
+  const TEXT_KEY = "dashapp-text";
+  const SAID_MS = 2000; // how long a button says what it has done
 
-  let chosen = NOTHING; // the selection as it was last drawn or chosen
+  // What is on screen. Dash's callbacks write it; listeners, which Dash does not call, read it.
+  const runs = { a: null, b: null };
+  const requests = { a: null, b: null };
+  const knobs = {}; // "panel.knob" → value, of those that are not as at first
+  let chosen = null; // the selection
+  let alignment = null; // of the tokens of both runs
+  let past = []; // earlier ones, which Undo brings back
 
   const ours = () => window.dash_clientside;
   const same = () => window.dash_clientside.no_update;
+  const element = (name, slot) => document.getElementById(slot ? `${name}-${slot}` : name);
+  const strip = (slot) => element("token-strip", slot);
   const asked = () => {
     const { triggered } = window.dash_clientside.callback_context;
-    return triggered.length ? triggered[0].prop_id.split(".")[0] : "";
+    return triggered.length ? triggered[0].prop_id.split(".")[0].replace(/-[ab]$/, "") : "";
   };
 
   /** 32 hexadecimal digits that nobody can guess. */
@@ -34,83 +42,143 @@
     return Boolean(one) && Boolean(other) && FIELDS.every((name) => one[name] === other[name]);
   }
 
-  /** Generate, Stop, Retry; and at the start or after Back, what the address says. */
-  function start(nGo, nRetry, restored, ...rest) {
+  // A slot's request and run -------------------------------------------------------------------------------------------
+
+  /** Generate, Stop, Retry, Cut; and at the start, after a link or after Back, what the address says. */
+  function start(nGo, nRetry, nCut, restored, search, ...rest) {
     const values = rest.slice(0, FIELDS.length);
-    const [request, run] = rest.slice(FIELDS.length);
+    const [slot, request, run] = rest.slice(FIELDS.length);
     const keep = FIELDS.map(same);
     switch (asked()) {
       case "go":
-        if (ours().runs.isBusy(run)) return [same(), run.id, same(), ...keep];
-        return [{ ...formRequest(values), prompt: values[0] || "", id: newId() }, same(), { ...chosen, pos: null }, ...keep];
+        if (ours().runs.canStop(run)) return [same(), run.id, ...keep];
+        keepPlace();
+        forgetToken(slot);
+        return [{ ...formRequest(values), prompt: values[0] || "", id: newId() }, same(), ...keep];
       case "retry":
-        return [{ ...request, id: newId() }, same(), same(), ...keep];
+        return [{ ...request, id: newId() }, same(), ...keep];
+      case "cut": {
+        const shorter = { ...request, prompt: run.cut, id: newId() };
+        return [shorter, same(), run.cut, ...keep.slice(1)];
+      }
       default:
-        return opened(values, request);
+        return opened(slot, values, request);
     }
   }
 
-  function opened(values, request) {
-    const found = ours().link.read(window.location.search);
-    const defaults = { ...formRequest(values), prompt: EXAMPLE_PROMPT };
-    const wanted = { ...defaults, ...(found ? found.fields : {}) };
-    const selection = { pos: found ? found.pos : null, ...headInModel(found) };
-    if (isSameRequest(wanted, request) || (request && !found)) {
-      return [same(), same(), found ? selection : same(), ...FIELDS.map(same)];
-    }
-    return [{ ...wanted, id: newId() }, same(), selection, ...FIELDS.map((name) => wanted[name])];
+  /** A new prompt is a step: Back returns to what is on screen now. */
+  function keepPlace() {
+    if (requests.a) window.history.pushState(window.history.state, "", window.location.href);
   }
 
-  /** The head of a selection, or none where this model has no such head: a link may come from a larger one. */
-  function headInModel(selection) {
-    const { layers, heads } = document.getElementById("model-chip").dataset;
-    const { layer, head } = selection || {};
-    const isHere = Number.isInteger(layer) && Number.isInteger(head) && layer < Number(layers) && head < Number(heads);
-    return isHere ? { layer, head } : { layer: null, head: null };
+  /** What the address asks for. The bundled example, where it asks for nothing and nothing was asked before. */
+  function opened(slot, values, request) {
+    const found = ours().link.read(window.location.search, ours().recipes.textOf);
+    if (found.recipe) return [same(), same(), ...FIELDS.map(same)]; // the server is asked, or has said that it has none
+    const example = slot === "a" && !request ? {} : null;
+    const fields = found[slot] || example;
+    if (slot === "a") restore(found);
+    const keep = FIELDS.map(same);
+    if (!fields) return [same(), same(), ...keep];
+    const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, ...fields };
+    if (isSameRequest(wanted, request)) return [same(), same(), ...keep];
+    return [{ ...wanted, id: newId() }, same(), ...FIELDS.map((name) => wanted[name])];
+  }
+
+  /** Take over the selection and the knobs of an address. */
+  function restore({ a, b, selection, knobs: told }) {
+    const says = a || b || !ours().selection.isEmpty(selection);
+    const next = ours().selection.inModel(selection, shape(runs.a));
+    Object.assign(knobs, told);
+    if (chosen && (!says || ours().selection.isSame(chosen, next))) return;
+    past = [];
+    show(next);
+  }
+
+  /** Another prompt has other tokens. */
+  function forgetToken(slot) {
+    if (!chosen || chosen.slot !== slot) return;
+    chosen = ours().selection.changed(chosen, { pos: null, key: null });
+    ours().set_props("selection", { data: chosen });
   }
 
   function admitted(answer) {
     return answer && answer.kind === "admitted" ? answer.request : same();
   }
 
-  function finished(result) {
-    if (result) ours().set_props("finished", { data: result });
+  function finished(result, slot) {
+    if (result) ours().set_props(`finished-${slot}`, { data: result });
   }
 
-  function state(request, answer, progress, done, running, stop, pulse, before) {
+  const watched = new Map(); // the last states of runs by id, with the signs of life that nothing draws
+
+  /** The state of a run, told on only when there is something new to draw: a page of panels hangs on it. */
+  function state(request, answer, progress, done, running, stop, pulse, shown) {
+    const before = (request && watched.get(request.id)) || shown;
     const next = ours().runs.state({ request, answer, progress, finished: done, running, stop, pulse }, before);
-    return JSON.stringify(next) === JSON.stringify(before) ? same() : next;
+    if (!watched.has(next.id) && watched.size > 3) watched.clear();
+    watched.set(next.id, next);
+    return looksSame(next, shown) ? same() : next;
+  }
+
+  function looksSame(one, other) {
+    const drawn = (run) => JSON.stringify({ ...run, sign: null, since: null });
+    return Boolean(other) && drawn(one) === drawn(other);
   }
 
   function ask(pulse, run, request) {
     return run && run.phase === "queued" ? { ...request } : same();
   }
 
-  /** Strip, button, bar, sentence and failure of a run. */
-  function draw(run) {
-    const { runs, tokens } = ours();
-    const isBusy = runs.isBusy(run);
+  /** Whether the clock may rest. */
+  function rest(runA, runB) {
+    return ![runA, runB].some(ours().runs.isBusy);
+  }
+
+  /** Strip, button, bar, sentence and failure of a slot's run. */
+  function draw(run, slot) {
+    const isBusy = ours().runs.isBusy(run);
+    const canStop = ours().runs.canStop(run);
     const failure = run && run.phase === "failed" ? `${run.rule} ${run.instance} ${run.remedy}` : "";
-    const root = document.getElementById("shell");
-    root.dataset.phase = run ? run.phase : "nothing";
-    root.dataset.run = run && run.id ? run.id : "";
-    if (run) tokens.render(strip(), run.tokens, run.nPrompt);
-    document.getElementById("go").classList.toggle("stops", isBusy);
+    const bar = element("slot", slot);
+    if (run && run.phase === "done" && bar.dataset.phase !== "done") fold(bar);
+    bar.dataset.phase = run ? run.phase : "nothing";
+    bar.dataset.run = run && run.id ? run.id : "";
+    if (run) ours().tokens.render(strip(slot), run.tokens, run.nPrompt);
+    element("go", slot).classList.toggle("stops", canStop);
     const share = run && run.phase === "running" ? run.share : 0;
-    return [isBusy ? RUNNING_LABEL : "Generate", !isBusy, String(share), runs.sentence(run), !failure, failure, Boolean(run && run.isRefused), !isBusy];
+    const isRefused = Boolean(run && run.isRefused);
+    return [
+      canStop ? "Stop" : "Generate",
+      !isBusy,
+      String(share),
+      ours().runs.sentence(run),
+      !failure,
+      failure,
+      isRefused,
+      !(isRefused && run.cut),
+    ];
+  }
+
+  /**
+   * Show one line of a prompt that stands in the strip, until it is edited. Not when the focus leaves it: what a
+   * person is just clicking on would move away.
+   */
+  function fold(bar) {
+    if (!document.activeElement.matches(`#${bar.id} textarea`)) bar.classList.add("folded");
   }
 
   function compareForm(...values) {
     const request = values[FIELDS.length];
     const form = formRequest(values);
-    const isSameText = !request || (form.prompt || "") === request.prompt;
-    return [isSameText, summary(form)];
+    const isSame = !request || ((form.prompt || "") === request.prompt && form.model === request.model);
+    return [isSame, summary(form)];
   }
 
   /** The sampler's settings in one line. */
   function summary(form) {
     const shown = (value) => (Number.isFinite(value) ? value : "–"); // an emptied field is null or NaN
-    const parts = [`${shown(form.max_new_tokens)} new`, `T ${shown(form.temperature)}`];
+    const parts = [form.model, `${shown(form.max_new_tokens)} new`, `T ${shown(form.temperature)}`];
     if (form.top_k !== 0) parts.push(`top-k ${shown(form.top_k)}`);
     if (form.top_p !== 1) parts.push(`top-p ${shown(form.top_p)}`);
     parts.push(`seed ${shown(form.seed)}`);
@@ -118,30 +186,155 @@
     return parts.join(" · ");
   }
 
-  /** The selection in words, in the strip and the figures, in the address, and in the links to other pages. */
-  function select(selection, run, pathname, request, links) {
-    const { runs, tokens, panels, link } = ours();
-    chosen = selection || NOTHING;
-    const pos = runs.position(run, selection);
-    const isChosen = Boolean(selection) && Number.isInteger(selection.pos);
-    if (pos !== null) {
-      tokens.highlight(strip(), pos, isChosen);
-      panels.highlight({ ...chosen, pos });
-    }
-    const query = link.write(request, selection);
-    if (query !== window.location.search && request) {
-      window.history.replaceState(window.history.state, "", window.location.pathname + query);
-    }
-    markPage(pathname);
-    return [selectionSentence(run, pos, isChosen), !isChosen && chosen.layer === null, query, links.map((id) => id.path + query)];
+  // The selection ------------------------------------------------------------------------------------------------------
+
+  /** How many layers and heads the model of a run has; before any run, the loaded model's. */
+  function shape(run) {
+    if (run && run.model && run.model.n_layer) return run.model;
+    const { layers, heads } = element("model-chip").dataset;
+    return { n_layer: Number(layers), n_head: Number(heads) };
   }
 
-  function selectionSentence(run, pos, isChosen) {
-    if (pos === null) return "";
-    const token = `token ${pos} ${ours().tokens.quoted(run.tokens[pos])}`;
-    const head = Number.isInteger(chosen.layer) ? `layer ${chosen.layer}, head ${chosen.head}` : "";
-    if (isChosen) return `Selected: ${token}, ${pos < run.nPrompt ? "of the prompt" : "generated"}${head && ` · ${head}`}.`;
-    return `${head && `Selected: ${head}. `}Click a token to see what the model expects after it. Shown now: the end of the prompt, ${token}.`;
+  /**
+   * The selection as a slot shows it: its own token, or the one that stands for that of the other slot, or by default
+   * the end of its prompt.
+   * @returns {object} the selection, pos null where the slot has no tokens or none that stands for the chosen one;
+   *   isChosen: whether a person chose it
+   */
+  function shown(run, slot, selected, aligned) {
+    const { selection, compare, runs: of } = ours();
+    const now = selected || selection.NOTHING;
+    const place = (pos) => compare.posIn({ ...now, pos }, slot, aligned, run ? run.trace : null);
+    const wanted = place(now.pos);
+    const pos = wanted === null ? null : of.position(run, wanted);
+    return { ...selection.inModel(now, shape(run)), slot, pos, key: place(now.key) ?? null, isChosen: Number.isInteger(wanted) };
+  }
+
+  /** The selection in words, in strips and figures, in the address, and in the links to other pages. */
+  function select(selected, runA, runB, pathname, requestA, requestB, aligned, links) {
+    const { selection } = ours();
+    chosen = selected || selection.NOTHING;
+    alignment = aligned;
+    Object.assign(runs, { a: runA, b: runB });
+    Object.assign(requests, { a: requestA, b: requestB });
+    highlight();
+    fillLists();
+    element("shell").dataset.page = pathname;
+    markPage(pathname);
+    const query = writeAddress();
+    return [sentence(), selection.isEmpty(chosen), !past.length, links.map(({ path }) => linkTo(path, query))];
+  }
+
+  function linkTo(path, query) {
+    const [page, fragment] = path.split("#");
+    return page + query + (fragment ? `#${fragment}` : "");
+  }
+
+  /** In strips and figures, at once. */
+  function highlight() {
+    const { tokens, panels } = ours();
+    const selections = { a: shown(runs.a, "a", chosen, alignment), b: shown(runs.b, "b", chosen, alignment) };
+    for (const slot of ["a", "b"]) {
+      tokens.highlight(strip(slot), selections[slot].pos, selections[slot].isChosen);
+      ours().strip.follow(slot, runs[slot], selections[slot]);
+    }
+    // Figures of a run that has given way to another are about to be hidden: to redraw them would hold up its text.
+    const isDrawn = (slot) => runs[slot] && runs[slot].phase === "done";
+    panels.highlight(Object.fromEntries(["a", "b"].filter(isDrawn).map((slot) => [slot, selections[slot]])));
+  }
+
+  function sentence() {
+    const { selection, tokens } = ours();
+    const slot = chosen.slot === "b" && runs.b ? "b" : "a";
+    const run = runs[slot];
+    const here = shown(run, slot, chosen, alignment);
+    if (here.pos === null) return "";
+    const named = (pos) => `token ${pos} ${tokens.quoted(run.tokens[pos])}`;
+    const second = Number.isInteger(here.key) && here.key < run.tokens.length ? named(here.key) : "";
+    const part = `${here.pos < run.nPrompt ? "of the prompt" : "generated"}${slot === "b" ? " in b" : ""}`;
+    return selection.sentence(here, { token: named(here.pos), second, part, isChosen: here.isChosen });
+  }
+
+  /** The lists of layers and heads: those of the model on screen, the selected ones shown. */
+  function fillLists() {
+    const { n_layer, n_head } = shape(runs.a);
+    const now = ours().selection.inModel(chosen, { n_layer, n_head });
+    fillList(element("selection-layer"), n_layer, now.layer);
+    fillList(element("selection-head"), n_head, now.head);
+  }
+
+  function fillList(list, n, value) {
+    if (list.options.length !== n + 1) {
+      const numbers = Array.from({ length: n }, (_, i) => new Option(String(i), String(i)));
+      list.replaceChildren(new Option("none", ""), ...numbers);
+    }
+    list.value = value === null ? "" : String(value);
+  }
+
+  /** A layer or a head chosen from its list. A head is of some layer: the first, where none is chosen. */
+  function chooseFromList(list) {
+    const value = list.value === "" ? null : Number(list.value);
+    if (list.id === "selection-layer") choose({ layer: value });
+    else choose({ head: value, layer: value !== null && chosen.layer === null ? 0 : chosen.layer });
+  }
+
+  /**
+   * A person chose a token, a head, or with null none; what is not named stays as it is.
+   * @param {object} fields - of the selection
+   */
+  function choose(fields) {
+    const next = ours().selection.changed(chosen, fields);
+    past = ours().selection.remembered(past, chosen, next);
+    show(next);
+  }
+
+  function undo() {
+    if (past.length) show(past.pop());
+  }
+
+  /** Highlight at once; what follows through Dash does the same some frames later. */
+  function show(next) {
+    chosen = next;
+    if (runs.a) highlight();
+    ours().set_props("selection", { data: next });
+  }
+
+  // The address --------------------------------------------------------------------------------------------------------
+
+  /** Keep the knobs of a panel that are not as at first, for the address. */
+  function keepKnobs(panel, values, defaults) {
+    for (const [name, value] of Object.entries(values)) {
+      if (value === defaults[name]) delete knobs[`${panel}.${name}`];
+      else knobs[`${panel}.${name}`] = value;
+    }
+    writeAddress();
+  }
+
+  /** Write the view into the address, and return its query string. */
+  function writeAddress() {
+    const canRun = ["a", "b"].every((slot) => !requests[slot] || isTaken(runs[slot], requests[slot]));
+    const named = { a: withWeights(requests.a, runs.a), b: withWeights(requests.b, runs.b) };
+    const query = ours().link.write(named, chosen, knobs, (text) => ours().recipes.keyOf(text, canRun));
+    if (requests.a && query !== window.location.search) {
+      window.history.replaceState(window.history.state, "", window.location.pathname + query + window.location.hash);
+    }
+    return query;
+  }
+
+  /** A request and, once its run is known, the weights that it was made with: a link to others says that they differ. */
+  function withWeights(request, run) {
+    const isItsRun = request && run && run.id === request.id && run.model;
+    return isItsRun ? { ...request, weights: run.model.fingerprint.slice(0, 12) } : request;
+  }
+
+  /** Whether the server has taken a request: what it refuses, a megabyte of text for one, needs no link. */
+  function isTaken(run, request) {
+    return Boolean(run) && run.id === request.id && run.phase !== "asking" && !run.isRefused;
+  }
+
+  /** Write address and links anew: a key for them has come. */
+  function refresh() {
+    if (chosen) show({ ...chosen }); // Dash takes no notice of the same object
   }
 
   function markPage(pathname) {
@@ -151,6 +344,29 @@
       else each.removeAttribute("aria-current");
     }
   }
+
+  async function share(button) {
+    const label = "Copy link";
+    try {
+      await navigator.clipboard.writeText(window.location.href);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Copy it from the address bar"; // over plain http a browser may not let a page copy
+    }
+    setTimeout(() => (button.textContent = label), SAID_MS);
+  }
+
+  /** The link itself leads there; the list closes, and what there is to see is said until the next prompt. */
+  function openExample(link) {
+    link.closest("details").open = false;
+    hint(link.parentElement.querySelector("small").textContent);
+  }
+
+  function hint(text) {
+    element("hint", "a").textContent = text;
+  }
+
+  // How the page looks -------------------------------------------------------------------------------------------------
 
   function theme(nClicks, before) {
     const kept = localStorage.getItem(THEME_KEY);
@@ -164,42 +380,47 @@
     return [now, now === "dark" ? "Light" : "Dark"];
   }
 
-  const strip = () => document.getElementById("token-strip");
-
-  /**
-   * A person chose a token, a head, or with null none; what is not named stays as it is.
-   * @param {object} fields - of pos, layer, head
-   */
-  function choose(fields) {
-    chosen = { ...chosen, ...fields };
-    if (Number.isInteger(chosen.pos)) {
-      // At once; what follows through Dash does the same some frames later.
-      ours().tokens.highlight(strip(), chosen.pos, true);
-      ours().panels.highlight(chosen);
-    }
-    ours().set_props("selection", { data: chosen });
+  /** How large text is: what was chosen, and at the start what was chosen last. */
+  function textSize(value, options, before) {
+    const kept = localStorage.getItem(TEXT_KEY);
+    const isKept = options.some((option) => option.value === kept);
+    const now = before === undefined && isKept ? kept : value;
+    localStorage.setItem(TEXT_KEY, now);
+    document.documentElement.style.setProperty("--text", now);
+    return [Number(now), now];
   }
 
   /** Listeners of the document, which outlive what Dash redraws. */
   function listen() {
     document.addEventListener("click", (event) => {
-      if (event.target.id === "selection-clear") choose(NOTHING);
+      const { id } = event.target;
+      if (id === "selection-clear") choose(ours().selection.NOTHING);
+      if (id === "selection-undo") undo();
+      if (id === "share") share(event.target);
+      if (id === "go-a") hint("");
+      if (event.target.matches("#examples a")) openExample(event.target);
+    });
+    document.addEventListener("change", (event) => {
+      if (event.target.matches("#selection-layer, #selection-head")) chooseFromList(event.target);
+    });
+    document.addEventListener("focusin", (event) => {
+      if (event.target.matches("#prompt-a, #prompt-b")) event.target.closest(".prompt-bar").classList.remove("folded");
     });
     document.addEventListener("keydown", (event) => {
-      if (event.target.id === "prompt" && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-        document.getElementById("go").click();
-      }
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+      if (event.target.matches("#prompt-a, #prompt-b")) element("go", event.target.id.slice(-1)).click();
     });
     window.addEventListener("popstate", () => ours().set_props("restore", { data: window.location.search }));
     new MutationObserver((_, observer) => {
-      if (!strip()) return;
+      if (!strip("b")) return;
       observer.disconnect();
-      ours().tokens.listen(strip(), (pos) => choose({ pos }));
+      for (const slot of ["a", "b"]) ours().tokens.listen(strip(slot), (pos) => choose({ slot, pos }));
     }).observe(document.documentElement, { childList: true, subtree: true });
   }
 
   const shell = {
-    newId, formRequest, isSameRequest, summary, start, admitted, finished, state, ask, draw, compareForm, select, theme, choose,
+    ...{ newId, formRequest, isSameRequest, withWeights, summary, linkTo },
+    ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, refresh, theme, textSize },
   };
   if (typeof module !== "undefined") module.exports = shell;
   if (typeof window !== "undefined") {

@@ -1,0 +1,83 @@
+/**
+ * What a panel awaits below its figure: asks for it, tells how it fares, cancels it, tries it again.
+ * The figure says by `layout.meta.awaits` which work would complete it. Knows states of works; knows nothing of processes.
+ */
+(function () {
+  "use strict";
+
+  let pageId = "";
+
+  /** Tells this page, as long as it is open, from every other. */
+  function page() {
+    pageId ||= [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    return pageId;
+  }
+
+  /** The key of the work that a figure awaits, or null. */
+  function awaited(figure) {
+    return ((figure && figure.layout && figure.layout.meta) || {}).awaits || null;
+  }
+
+  /** Whether a state is an end that only a person changes. */
+  function isEnd(state) {
+    return state.phase === "failed" || state.phase === "cancelled";
+  }
+
+  /**
+   * What to do next about a figure: "ask", "cancel", "retry", or null for nothing.
+   * @param {object} figure @param {object|null} state - the latest of any work @param {string} trigger - a kind of part
+   */
+  function next(figure, state, trigger) {
+    const key = awaited(figure);
+    if (!key) return null;
+    if (trigger === "work-cancel") return "cancel";
+    if (trigger === "work-retry") return "retry";
+    return state && state.key === key && isEnd(state) ? null : "ask";
+  }
+
+  /** One sentence on how a work fares. */
+  function sentence(state) {
+    const { phase, title } = state;
+    if (phase === "queued") return `${title} waits for its turn: number ${state.place} in the queue`;
+    if (phase === "failed") return `${title} failed. ${state.rule} ${state.instance} ${state.remedy}`;
+    if (phase === "cancelled") return `${title} was cancelled.`;
+    if (state.doing !== "computing") return `Starting ${title}`;
+    return `Computing ${title}`;
+  }
+
+  /**
+   * What stands below a figure.
+   * @param {object} figure @param {object|null} state
+   */
+  function look(figure, state) {
+    const key = awaited(figure);
+    const known = state && state.key === key ? state : null;
+    const isOver = Boolean(known) && isEnd(known);
+    const isShown = Boolean(key) && !(known && known.phase === "done");
+    return {
+      isShown,
+      says: isShown ? (known ? sentence(known) : "Looking it up") : "",
+      share: known && known.phase === "running" ? known.share : 0,
+      isBusy: isShown && !isOver,
+      canRetry: isShown && isOver,
+      hasFailed: isShown && isOver && known.phase === "failed",
+    };
+  }
+
+  function ask(figure, pulse, nCancel, nRetry, state, id) {
+    const { no_update: same, callback_context: context } = window.dash_clientside;
+    const { prop_id: told } = context.triggered[0] || { prop_id: "" };
+    const trigger = told.includes('"work-cancel"') ? "work-cancel" : told.includes('"work-retry"') ? "work-retry" : "";
+    const what = next(figure, state, trigger);
+    return what ? { do: what, asker: `${page()}-${id.panel}-${id.slot}`, at: performance.now() } : same;
+  }
+
+  function draw(figure, state) {
+    const { isShown, says, share, isBusy, canRetry, hasFailed } = look(figure, state);
+    return [!isShown, hasFailed ? "panel-work has-failed" : "panel-work", says, String(share), !isBusy, !isBusy, !canRetry, !isBusy];
+  }
+
+  const works = { awaited, next, sentence, look, ask, draw };
+  if (typeof module !== "undefined") module.exports = works;
+  if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { works });
+})();

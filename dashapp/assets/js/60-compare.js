@@ -1,0 +1,173 @@
+/**
+ * Two prompts beside each other: which token of one stands for which of the other, and the page Compare.
+ * Knows alignments and slots; knows nothing of figures.
+ *
+ * An alignment is what the server makes of two traces: {a, b: their keys; b_of_a, a_of_b: position → position of the
+ * counterpart, −1 where there is none; is_same: of each token of a, whether its counterpart is the same token}.
+ */
+(function () {
+  "use strict";
+
+  const FIELDS = ["prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "bos", "model"];
+  const EXAMPLE = { prompt: "Once upon a time, there was a little", word: "little", instead: "big" }; // the bundled one
+  const MARKS = ["unaligned", "replaced"];
+
+  const ours = () => window.dash_clientside;
+  const otherOf = (slot) => (slot === "a" ? "b" : "a");
+
+  /**
+   * The token that stands for another one.
+   * @param {object|null} alignment @param {string} slot - in which pos is @param {number} pos
+   * @returns {number|null|undefined} null where it has no counterpart; undefined where nothing is known of it
+   */
+  function counterpart(alignment, slot, pos) {
+    const others = alignment && (slot === "a" ? alignment.b_of_a : alignment.a_of_b);
+    if (!others || !Number.isInteger(pos) || pos >= others.length) return undefined;
+    return others[pos] < 0 ? null : others[pos];
+  }
+
+  /**
+   * Where the chosen token stands in a slot: itself, or its counterpart.
+   * @param {object|null} selection @param {string} slot
+   * @param {object|null} alignment @param {string|undefined} key - of the slot's trace; an alignment of another is old
+   * @returns {number|null|undefined} null where it has no counterpart there; undefined where none is chosen or known
+   */
+  function posIn(selection, slot, alignment, key) {
+    if (!selection || !Number.isInteger(selection.pos)) return undefined;
+    if (selection.slot === slot) return selection.pos;
+    return alignment && alignment[slot] === key ? counterpart(alignment, selection.slot, selection.pos) : undefined;
+  }
+
+  /**
+   * Why a panel of a slot cannot show what is selected; "" where it can.
+   * @param {string} slot @param {object} shown - what of the selection the slot shows: pos, layer, head
+   * @param {object} selection @param {string[]} reads - what of it the panel reads
+   */
+  function absence(slot, shown, selection, reads) {
+    if (reads.includes("pos") && shown.pos === null) {
+      return `The selected token of ${otherOf(slot)} has no counterpart in ${slot}. Select one that has.`;
+    }
+    const isLacking = (part) => selection && reads.includes(part) && Number.isInteger(selection[part]) && shown[part] === null;
+    const lacks = ["layer", "head"].find(isLacking);
+    return lacks ? `The model of ${slot} has no ${lacks} ${selection[lacks]}.` : "";
+  }
+
+  /**
+   * What stands beside a panel of a slot: the other slot's trace, and what of the selection it shows; null where it can
+   * show nothing.
+   */
+  function beside(slot, runA, runB, selection, alignment, reads) {
+    const [other, run] = slot === "a" ? ["b", runB] : ["a", runA];
+    if (!run || run.phase !== "done") return null;
+    const shown = ours().shell.shown(run, other, selection, alignment);
+    return absence(other, shown, selection, reads) ? null : { key: run.trace, selection: { ...shown, n_prompt: run.nPrompt } };
+  }
+
+  /** How each token of a slot is marked: "same", "replaced" or "unaligned". */
+  function kinds(alignment, slot) {
+    const others = slot === "a" ? alignment.b_of_a : alignment.a_of_b;
+    const isSame = (pos, other) => alignment.is_same[slot === "a" ? pos : other];
+    return others.map((other, pos) => (other < 0 ? "unaligned" : isSame(pos, other) ? "same" : "replaced"));
+  }
+
+  // What Dash's clientside callbacks call --------------------------------------------------------------------------------
+
+  /** The keys of two traces to align; null until both are there. */
+  function pair(runA, runB, before) {
+    const isReady = [runA, runB].every((run) => run && run.phase === "done");
+    const next = isReady ? { a: runA.trace, b: runB.trace } : null;
+    return JSON.stringify(next) === JSON.stringify(before) ? ours().no_update : next;
+  }
+
+  /** Which two tokens are compared: of each slot its trace, and the place of the selection in it. */
+  function compared(selection, runA, runB, alignment, before) {
+    if (!pairIs(alignment, runA, runB)) return ours().no_update;
+    const pos = (run, slot) => ours().shell.shown(run, slot, selection, alignment).pos;
+    const next = { a: runA.trace, b: runB.trace, pos_a: pos(runA, "a"), pos_b: pos(runB, "b") };
+    return JSON.stringify(next) === JSON.stringify(before) ? ours().no_update : next;
+  }
+
+  function pairIs(alignment, runA, runB) {
+    const isOf = (run, slot) => Boolean(run) && run.phase === "done" && run.trace === alignment[slot];
+    return Boolean(alignment) && isOf(runA, "a") && isOf(runB, "b");
+  }
+
+  /** Mark in both strips the tokens without a counterpart, and those with another one. */
+  function mark(alignment, runA, runB) {
+    const isKnown = pairIs(alignment, runA, runB);
+    for (const slot of ["a", "b"]) {
+      const strip = document.getElementById(`token-strip-${slot}`);
+      markStrip(strip, isKnown ? kinds(alignment, slot) : [], otherOf(slot));
+    }
+  }
+
+  function markStrip(strip, found, other) {
+    const words = { unaligned: `no counterpart in ${other}`, replaced: `another token in ${other}` };
+    strip.childNodes.forEach((token, pos) => {
+      const kind = found[pos];
+      MARKS.forEach((mark) => token.classList.toggle(mark, mark === kind));
+      if (words[kind]) token.setAttribute("aria-description", words[kind]);
+      else token.removeAttribute("aria-description");
+    });
+  }
+
+  /** A knob changed in one slot: the other's follows. */
+  function link(values, ids) {
+    const { triggered } = ours().callback_context;
+    const changed = ids.findIndex((id) => triggered.length === 1 && triggered[0].prop_id === `${idText(id)}.value`);
+    return values.map((value) => (changed < 0 || value === values[changed] ? ours().no_update : values[changed]));
+  }
+
+  /** An id as Dash writes it: its keys in alphabetical order. */
+  function idText(id) {
+    return JSON.stringify(Object.fromEntries(Object.entries(id).sort(([one], [other]) => (one < other ? -1 : 1))));
+  }
+
+  /** Which panels are open, once a person has chosen, kept for the address. */
+  function keepOpen(open) {
+    ours().shell.keepKnobs("compare", { open: open.join(".") }, {});
+  }
+
+  /** Whether there is a second prompt; whether an example of one is not offered; what cannot be copied or swapped now. */
+  function offers(requestA, requestB, runA, runB) {
+    const isBusy = [runA, runB].some(ours().runs.isBusy);
+    const hasExample = Boolean(requestA) && exampleOf(requestA.prompt) !== null;
+    return [Boolean(requestB), Boolean(requestB) || !hasExample, isBusy || !requestA, isBusy || !requestA || !requestB];
+  }
+
+  /** The bundled example with one word changed; null of any other prompt. */
+  function exampleOf(prompt) {
+    return prompt === EXAMPLE.prompt ? prompt.replace(EXAMPLE.word, EXAMPLE.instead) : null;
+  }
+
+  /** The buttons: an example, a copy to be edited, and the prompts in each other's place. */
+  function fill(nExample, nCopy, nSwap, requestA, requestB, selection) {
+    switch (ours().callback_context.triggered[0].prop_id) {
+      case "compare-example.n_clicks":
+        ask("b", { ...requestA, prompt: exampleOf(requestA.prompt) });
+        break;
+      case "compare-copy.n_clicks":
+        write("b", requestA);
+        document.getElementById("prompt-b").focus();
+        break;
+      case "compare-swap.n_clicks":
+        ask("a", requestB);
+        ask("b", requestA);
+        if (selection && Number.isInteger(selection.pos)) ours().shell.choose({ slot: otherOf(selection.slot) });
+    }
+  }
+
+  function ask(slot, request) {
+    write(slot, request);
+    ours().set_props(`request-${slot}`, { data: { ...request, id: ours().shell.newId() } });
+  }
+
+  /** Put a request's values into a slot's form. */
+  function write(slot, request) {
+    for (const field of FIELDS) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
+  }
+
+  const compare = { counterpart, posIn, absence, beside, kinds, pair, compared, mark, link, idText, keepOpen, offers, exampleOf, fill };
+  if (typeof module !== "undefined") module.exports = compare;
+  if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { compare });
+})();

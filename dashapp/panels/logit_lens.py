@@ -1,0 +1,89 @@
+"""The panel of the logit lens at the selected token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dashapp.analysis.logit_lens import Lens, Scale, favourite, lens_at
+from dashapp.figures.activations import point_name
+from dashapp.figures.generation import percent
+from dashapp.figures.logit_lens import MEASURES, Measure, lens_figure
+from dashapp.figures.theme import Frame
+from dashapp.figures.tokens import plain_label
+from dashapp.model.tokenizer import token_text
+from dashapp.panels.formulas import Formula
+from dashapp.panels.panel import Drawn, Knob, Panel
+from dashapp.traces.record import Trace
+
+SCALES: Final = {"recomputed": "recomputed at each point", "frozen": "frozen, that of the last point"}
+
+
+def draw(
+    trace: Trace,
+    *,
+    pos: int,
+    target: int | None,
+    against: int | None,
+    scale: Scale,
+    measure: Measure,
+    frame: Frame,
+) -> Drawn:
+    """The likeliest tokens at every point, and a measure along the points."""
+    best = favourite(trace, pos)
+    followed = {best: "favourite"}
+    for token, role in ((target, "target"), (against, "compared with")):
+        if token is not None:
+            followed.setdefault(token, role)
+    lens = lens_at(trace, pos, scale=scale, follow=list(followed))
+    shown = {int(token) for token in lens.top_ids.ravel()} | set(followed)
+    figure = lens_figure(
+        lens,
+        names={token: token_text(token) for token in shown},
+        followed=list(followed.values()),
+        after=trace.token_texts[pos],
+        measure=measure,
+        frame=frame,
+    )
+    return Drawn(figure=figure, foot=_foot(lens, trace))
+
+
+def _foot(lens: Lens, trace: Trace) -> str:
+    n_point = len(lens.top_ids)
+    best = lens.followed[0]
+    settles = point_name(lens.settles_at, n_point)
+    return (
+        f"After token {lens.pos} ‘{plain_label(trace.token_texts[lens.pos])}’ the output’s likeliest token is "
+        f"‘{plain_label(token_text(best))}’ with {percent(float(lens.probs[0, -1]))}. It settles at ‘{settles}’: from "
+        f"there on (dashed line) the likeliest token stays the same. At the start, {point_name(0, n_point)}, it stands "
+        f"at place {lens.ranks[0, 0] + 1:,}, {lens.kl_bits[0]:.3g} bits from the output. ▸ marks it. Click a token to "
+        "make it the target; click it again to let it go."
+    )
+
+
+LOGIT_LENS = Panel(
+    name="logit-lens",
+    title="Logit lens",
+    question="If the model stopped here, what would it say next, and when does it make up its mind?",
+    about=(
+        "A state r of the residual stream, taken after some layers, goes through the final LayerNorm and the "
+        "unembedding, as only the last state does in the model.",
+        Formula("logit-lens"),
+        "Recomputed: μ and σ are those of the state itself, as if the model stopped there. Frozen: σ is that of the "
+        "last state. Then a step of the lens is what a layer adds to a logit, as in the attribution below, but the "
+        "probabilities in between belong to no model. At the last point both are the model’s output.",
+        Formula("kl"),
+        "Bits are nats divided by ln 2. p is the output, q is what the lens says at the point.",
+        "Keyboard: with the figure in focus, 1 to 5 choose one of the output’s likeliest as target, Escape none.",
+        "Source: nostalgebraist 2020, interpreting GPT: the logit lens; Belrose et al. 2023, Eliciting Latent "
+        "Predictions from Transformers with the Tuned Lens.",
+        "It does not show what the model holds at that point: early layers may write in another basis than the one "
+        "that the unembedding reads, and what the lens cannot read may be there all the same.",
+    ),
+    reads=("pos", "target", "against"),
+    marks="token",
+    knobs=(
+        Knob(name="scale", label="LayerNorm", options=SCALES),
+        Knob(name="measure", label="Line", options={str(name): title for name, title in MEASURES.items()}),
+    ),
+    draw=draw,
+)

@@ -1,0 +1,47 @@
+"""The knob that chooses which vectors of the prompt a panel shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from dashapp.analysis.embeddings import Of
+from dashapp.panels.layers import layer_shown
+from dashapp.panels.panel import Knob
+
+Which = Literal["sum", "token", "position", "within", "out"]
+
+VECTORS: Final = Knob(
+    name="of",
+    label="Vectors",
+    options={
+        "sum": "token + position",
+        "token": "token embeddings",
+        "position": "positional embeddings",
+        "within": "stream within the layer",
+        "out": "stream out of the layer",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """of: which vectors. said: what they are, as a foot line begins with it."""
+
+    of: Of
+    said: str
+
+
+def chosen(which: Which, layer: int | None) -> Chosen:
+    """The vectors that a knob and the selected layer name; layer: None where none is selected."""
+    match which:
+        case "sum":
+            return Chosen(of="sum", said="Shown: token and positional embeddings added up, what enters layer 0.")
+        case "token":
+            return Chosen(of="token", said="Shown: the token embeddings.")
+        case "position":
+            return Chosen(of="position", said="Shown: the positional embeddings.")
+    shown, why = layer_shown(layer)
+    if which == "within":
+        return Chosen(of=2 * shown + 1, said=f"{why}Shown: the residual stream within layer {shown}, after attention.")
+    return Chosen(of=2 * shown + 2, said=f"{why}Shown: the residual stream out of layer {shown}.")

@@ -1,0 +1,31 @@
+"""The selection bar: what is selected, in words, and the ways to change it that are there on every page."""
+
+from __future__ import annotations
+
+from dash import html
+
+from dashapp import ids
+from dashapp.panels.panel import aria
+from dashapp.shell.strip_attention import direction_switch
+
+
+def selection_bar() -> html.Div:
+    """A sentence, lists of layers and heads (the browser fills them for the run's model), undo and clear."""
+    return html.Div(
+        [
+            html.P(id=ids.SELECTION_TEXT, className="selection-text", **aria(live="polite")),
+            html.Div(
+                [
+                    direction_switch(),
+                    html.Label(["Layer", html.Select(id=ids.SELECTION_LAYER)]),
+                    html.Label(["Head", html.Select(id=ids.SELECTION_HEAD)]),
+                    html.Button("Undo", id=ids.SELECTION_UNDO, className="quiet", type="button", hidden=True),
+                    html.Button(
+                        "Clear selection", id=ids.SELECTION_CLEAR, className="quiet", type="button", hidden=True
+                    ),
+                ],
+                className="selection-tools",
+            ),
+        ],
+        className="selection-bar",
+    )

@@ -1,0 +1,184 @@
+"""The page `/compare`: two prompts, and any panel for both of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dash_bootstrap_components as dbc
+from dash import (
+    ALL,
+    ClientsideFunction,
+    Input,
+    Output,
+    State,
+    callback,
+    clientside_callback,
+    dcc,
+    html,
+    no_update,
+    register_page,
+)
+
+from dashapp import ids
+from dashapp.panels.catalogue import PANELS
+from dashapp.panels.formulas import Formula
+from dashapp.panels.panel import aria, told
+from dashapp.panels.panel import layout as panel_layout
+
+OPEN_AT_FIRST: Final = ("next-tokens",)
+KNOB: Final = "compare.open"  # in the address: names of panels, with "." between them
+
+EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or begin with one of these:"
+ABOUT: Final = (
+    "Tokens are aligned by what they are: as many same tokens as can be, in the order of both prompts (their longest "
+    "common subsequence); between those, a token of one prompt is paired with the token in its place in the other, as "
+    "replaced. What is left over has no counterpart. In the strips, replaced tokens stand on a wave and those without "
+    "counterpart on dots.",
+    Formula("js"),
+    Formula("kl"),
+    "p and q are what the model expects after the two compared tokens, over the whole vocabulary, before temperature, "
+    "top-k and top-p. The numbers are in bits: nats divided by ln 2.",
+    "Sources: Wagner & Fischer 1974 (alignment); Lin 1991; Kullback & Leibler 1951.",
+    "It does not show why the expectations differ, nor whether paired tokens mean the same: alignment knows what a "
+    "token is and where it stands, not the part it plays.",
+)
+
+
+def layout(**query: str) -> html.Div:
+    """The page; knobs and open panels stand in the query string, and the shell reads the rest of it."""
+    opened = open_panels(query.get(KNOB))
+    pairs = [
+        html.Div(_pair(name, query) if name in opened else [], id=ids.pair(name), className="pair") for name in PANELS
+    ]
+    return html.Div(
+        [
+            html.H1("Compare", className="visually-hidden"),
+            _difference(),
+            _choice(opened),
+            html.Div(pairs),
+            dcc.Store(id=ids.COMPARED),
+            dcc.Store(id=ids.COMPARE_QUERY, data=query),
+            dcc.Store(id=ids.COMPARE_SHOWN, data=opened),
+        ],
+        className="page compare",
+    )
+
+
+register_page(__name__, path="/compare", name="Compare", title="Compare · Inside GPT-2", order=4, layout=layout)
+
+
+@callback(
+    Output(ids.pair(ALL), "children"),
+    Output(ids.COMPARE_SHOWN, "data"),
+    Input(ids.COMPARE_OPEN, "value"),
+    State(ids.pair(ALL), "id"),
+    State(ids.COMPARE_SHOWN, "data"),
+    State(ids.COMPARE_QUERY, "data"),
+    prevent_initial_call=True,
+)
+def open_pairs(
+    wanted: Sequence[str], pairs: Sequence[Mapping[str, str]], shown: Sequence[str], query: Mapping[str, str]
+) -> tuple[list[Any], list[str]]:
+    """What stands in each pair: those that are open already stay as they are."""
+
+    def children(name: str) -> Any:
+        if (name in wanted) == (name in shown):
+            return no_update
+        return _pair(name, query) if name in wanted else []
+
+    return [children(pair["panel"]) for pair in pairs], list(wanted)
+
+
+clientside_callback(
+    ClientsideFunction("compare", "compared"),
+    Output(ids.COMPARED, "data"),
+    Input(ids.SELECTION, "data"),
+    *(Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
+    Input(ids.ALIGNMENT, "data"),
+    State(ids.COMPARED, "data"),
+)
+clientside_callback(
+    ClientsideFunction("compare", "offers"),
+    Output(ids.COMPARE_EMPTY, "hidden"),
+    Output(ids.COMPARE_EXAMPLE, "hidden"),
+    Output(ids.COMPARE_COPY, "disabled"),
+    Output(ids.COMPARE_SWAP, "disabled"),
+    *(Input(ids.of(ids.REQUEST, slot), "data") for slot in ids.SLOTS),
+    *(Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
+)
+clientside_callback(
+    ClientsideFunction("compare", "fill"),
+    Input(ids.COMPARE_EXAMPLE, "n_clicks"),
+    Input(ids.COMPARE_COPY, "n_clicks"),
+    Input(ids.COMPARE_SWAP, "n_clicks"),
+    *(State(ids.of(ids.REQUEST, slot), "data") for slot in ids.SLOTS),
+    State(ids.SELECTION, "data"),
+    prevent_initial_call=True,
+)
+clientside_callback(
+    ClientsideFunction("compare", "keepOpen"),
+    Input(ids.COMPARE_OPEN, "value"),
+    prevent_initial_call=True,
+)
+
+
+def open_panels(names: str | None) -> list[str]:
+    """The panels that an address names, in the order of the catalogue; those open at first, where it names none."""
+    named = OPEN_AT_FIRST if names is None else names.split(".")
+    return [name for name in PANELS if name in named]
+
+
+def _pair(name: str, query: Mapping[str, str]) -> list[html.Div]:
+    """A panel in both slots."""
+    return [
+        html.Div(
+            [html.Span(slot, className="slot-name"), panel_layout(PANELS[name], slot, query, shares=True)],
+            className=f"half of-{slot}",
+            role="group",
+            **aria(label=f"{PANELS[name].title}, prompt {slot}"),
+        )
+        for slot in ids.SLOTS
+    ]
+
+
+def _difference() -> html.Section:
+    return html.Section(
+        [
+            html.H2("What differs", id="compare-title"),
+            html.P(
+                "Which tokens do the prompts share, and how far apart is what the model expects after them?",
+                className="question",
+            ),
+            html.Div(html.P(EMPTY), id=ids.COMPARE_EMPTY, hidden=True),
+            html.P(id=ids.COMPARE_TOKENS),
+            html.P(id=ids.COMPARE_EXPECTATIONS, **aria(live="polite")),
+            html.Div([_button(*row) for row in BUTTONS], className="buttons"),
+            html.Details(
+                [
+                    html.Summary("About this comparison"),
+                    *told(ABOUT),
+                ]
+            ),
+        ],
+        className="panel difference",
+        **aria(labelledby="compare-title"),
+    )
+
+
+BUTTONS: Final = (
+    (ids.COMPARE_EXAMPLE, "Generate b with one word changed"),
+    (ids.COMPARE_COPY, "Copy a to b"),
+    (ids.COMPARE_SWAP, "Swap a and b"),
+)
+
+
+def _button(name: str, label: str) -> html.Button:
+    return html.Button(label, id=name, className="quiet", type="button")
+
+
+def _choice(opened: list[str]) -> html.Fieldset:
+    """Which panels are open, one under the other."""
+    options = [{"value": name, "label": panel.title} for name, panel in PANELS.items()]
+    boxes = dbc.Checklist(id=ids.COMPARE_OPEN, options=options, value=opened, inline=True)
+    return html.Fieldset([html.Legend("What to compare"), boxes], className="choice")

@@ -1,0 +1,26 @@
+"""The page `/embeddings`: the prompt's vectors as numbers, as a map, and against each other."""
+
+from __future__ import annotations
+
+from dash import html, register_page
+
+from dashapp.panels.catalogue import PANELS
+from dashapp.panels.panel import layout as panel_layout
+
+
+def layout(**query: str) -> html.Div:
+    """The page; knobs stand in the query string, and the shell reads the rest of it."""
+    return html.Div(
+        [
+            html.H1("Embeddings", className="visually-hidden"),
+            panel_layout(PANELS["vector-rows"], "a", query),
+            panel_layout(PANELS["vector-map"], "a", query),
+            panel_layout(PANELS["vector-similarity"], "a", query),
+        ],
+        className="page",
+    )
+
+
+register_page(
+    __name__, path="/embeddings", name="Embeddings", title="Embeddings · Inside GPT-2", order=2, layout=layout
+)

@@ -1,0 +1,205 @@
+"""The Embeddings page as a person finds it: vectors, their map, their likeness, and one selection for all of them.
+
+UMAP, which takes long, has tests of its own in test_works.py.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Served
+from tests.browser.steps import PATIENCE_MS, generate, open_example, selected, tokens, wait_for
+from tests.browser.test_accessibility import violations
+from tests.browser.test_attention import click_at, foot, region, shapes
+
+ROWS, MAP, SQUARE = "Vectors", "Map of tokens", "Likeness of tokens"
+D_MODEL = 10  # of the model under test
+LIMIT_BYTES = 2_000_000
+
+
+def open_embeddings(page: Page, served: Served) -> None:
+    """From the first page by its link, until the three figures stand."""
+    open_example(page, served.base)
+    page.get_by_role("link", name="Embeddings").click()
+    wait_for_figures(page)
+
+
+def wait_for_figures(page: Page) -> None:
+    region(page, ROWS).locator(".heatmaplayer image").wait_for(state="attached", timeout=PATIENCE_MS)
+    region(page, MAP).locator(".scatterlayer .point").first.wait_for(state="attached", timeout=PATIENCE_MS)
+    region(page, SQUARE).locator(".heatmaplayer image").wait_for(state="attached", timeout=PATIENCE_MS)
+
+
+def ring(page: Page) -> list[float]:
+    """Where the map has its amber ring: [x, y], or nothing."""
+    graph = region(page, MAP).locator(".js-plotly-plot")
+    found: list[float] = graph.evaluate(
+        "graph => (graph.layout.shapes || []).flatMap(shape => [shape.xanchor, shape.yanchor])"
+    )
+    return found
+
+
+def place(page: Page, pos: int) -> list[float]:
+    """Where a token is on the map: [x, y]."""
+    graph = region(page, MAP).locator(".js-plotly-plot")
+    found: list[float] = graph.evaluate(
+        """(graph, pos) => {
+            const points = graph.data.find((each) => each.customdata.includes(pos));
+            const i = points.customdata.indexOf(pos);
+            return [points.x[i], points.y[i]];
+        }""",
+        pos,
+    )
+    return found
+
+
+def click_point(page: Page, pos: int) -> None:
+    """Click the mark of a token on the map, where no other lies over it."""
+    panel = region(page, MAP)
+    panel.locator(".panel-graph").scroll_into_view_if_needed()
+    x, y = panel.locator(".js-plotly-plot").evaluate(
+        """(graph, [x, y]) => {
+            const { left, top } = graph.querySelector(".nsewdrag").getBoundingClientRect();
+            return [left + graph._fullLayout.xaxis.d2p(x), top + graph._fullLayout.yaxis.d2p(y)];
+        }""",
+        place(page, pos),
+    )
+    for nudge in (1, 0):
+        page.mouse.move(x + nudge, y)
+        page.wait_for_timeout(100)
+    page.mouse.down()
+    page.mouse.up()
+
+
+def lonely(page: Page) -> int:
+    """The token that is furthest from its nearest neighbour on the map."""
+    graph = region(page, MAP).locator(".js-plotly-plot")
+    found: int = graph.evaluate(
+        """(graph) => {
+            const all = graph.data.flatMap(({ x, y, customdata }) => customdata.map((pos, i) => [x[i], y[i], pos]));
+            const apart = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]);
+            const others = (one) => all.filter((other) => other[2] !== one[2]);
+            const room = (one) => Math.min(...others(one).map((other) => apart(one, other)));
+            return all.reduce((best, each) => (room(each) > room(best) ? each : best))[2];
+        }"""
+    )
+    return found
+
+
+def test_the_page_shows_the_examples_vectors_in_three_ways(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    for title in (ROWS, MAP, SQUARE):
+        expect(foot(page, title)).to_contain_text(
+            "Shown: token and positional embeddings added up, what enters layer 0."
+        )
+    cells = (
+        region(page, ROWS)
+        .locator(".js-plotly-plot")
+        .evaluate("graph => [graph.data[0].y.length, graph.data[0].x.length]")
+    )
+    assert cells == [tokens(page).count(), D_MODEL]
+    expect(region(page, MAP).locator(".xtitle")).to_contain_text(
+        re.compile(r"component 1 \([\d.]+ % of the variance\)")
+    )
+    marks = region(page, MAP).locator(".scatterlayer .trace")
+    expect(marks).to_have_count(2)  # of the prompt, and generated
+
+
+def test_a_click_on_a_point_selects_its_token_everywhere_and_on_other_pages(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    pos = lonely(page)
+    click_point(page, pos)
+    expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {pos} ")
+    assert selected(page) == pos
+    assert ring(page) == place(page, pos)
+    assert shapes(page, ROWS) == [[0, 1, pos - 0.5, pos + 0.5]]
+    last = tokens(page).count() - 0.5
+    assert shapes(page, SQUARE) == [[-0.5, last, pos - 0.5, pos + 0.5], [pos - 0.5, pos + 0.5, -0.5, last]]
+    page.get_by_role("link", name="Generation").click()
+    expect(page.get_by_role("region", name="What comes next")).to_be_visible()
+    expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {pos} ")
+    page.go_back()
+    wait_for_figures(page)
+    expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {pos} ")
+    expect(region(page, MAP).locator(".shapelayer path")).to_have_count(1)
+    assert ring(page) == place(page, pos)
+
+
+def test_a_token_of_the_strip_is_ringed_on_the_map_by_keyboard_too(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    tokens(page).nth(3).click()
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 3 ")
+    assert ring(page) == place(page, 3)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 4 ")
+    assert ring(page) == place(page, 4)
+
+
+def test_a_click_on_a_row_or_a_cell_selects_the_token_of_its_row(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    n_tokens = tokens(page).count()
+    click_at(page, ROWS, 0.5, 20.5 / n_tokens)
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 20 ")
+    click_at(page, SQUARE, 5.5 / n_tokens, 30.5 / n_tokens)
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 30 ")
+
+
+def test_the_stream_is_that_of_the_selected_layer(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    region(page, MAP).get_by_label("stream out of the layer").check()
+    expect(foot(page, MAP)).to_contain_text("No layer is selected: choose one above the figures. Shown: the residual")
+    before = place(page, 5)
+    page.locator("#selection-layer").select_option("2")
+    expect(foot(page, MAP)).to_have_text(re.compile("^Shown: the residual stream out of layer 2."))
+    assert place(page, 5) != before
+    expect(foot(page, ROWS)).to_contain_text("Shown: token and positional embeddings")  # it has a knob of its own
+
+
+def test_a_hover_tells_the_cosine_of_two_tokens(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    n_tokens = tokens(page).count()
+    click_at(page, SQUARE, 7.5 / n_tokens, 7.5 / n_tokens)
+    said = region(page, SQUARE).locator(".hovertext").text_content() or ""
+    assert re.search(r"token 7 .* and token 7 .*:cosine 1\.000", said), said
+
+
+def test_a_thousand_tokens_are_drawn_in_responses_below_the_limit(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    sizes: list[int] = []
+    page.on("response", lambda response: sizes.append(len(response.body())) if "_dash-update" in response.url else None)
+    generate(page, "word cat " * 511 + "end", New_tokens=0)
+    expect(foot(page, ROWS)).to_contain_text("a cell is 4 tokens and has the value furthest from zero")
+    expect(foot(page, SQUARE)).to_contain_text("Angles are shown and told within half a degree")
+    expect(foot(page, MAP)).to_contain_text("names have no room and are told on hover")
+    tokens(page).nth(1000).click()
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 1000 ")
+    assert shapes(page, ROWS) == [[0, 1, 249.5, 250.5]]
+    assert 100_000 < max(sizes) < LIMIT_BYTES  # the figures are among them
+
+
+def test_a_prompt_of_one_token_is_drawn(page: Page, served: Served) -> None:
+    page.goto(f"{served.base}/embeddings?prompt=Hi&new=0&bos=0")
+    wait_for(page, "done")
+    wait_for_figures(page)
+    expect(foot(page, MAP)).to_contain_text("There is 1 vector, and nothing varies.")
+    region(page, SQUARE).get_by_label("without the mean").check()
+    expect(foot(page, SQUARE)).to_contain_text("No cosine for 1 token's vector: equal to the mean")
+
+
+def test_on_a_telephone_nothing_is_wider_than_the_page(page: Page, served: Served) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_embeddings(page, served)
+    expect(foot(page, SQUARE)).to_contain_text("Cropped to 40 of 50 tokens")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_has_no_accessibility_violation(page: Page, served: Served, theme: str) -> None:
+    open_embeddings(page, served)
+    if theme == "dark":
+        page.get_by_role("button", name="Dark").click()
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    assert violations(page) == []

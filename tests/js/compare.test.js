@@ -1,0 +1,51 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const compare = require("../../dashapp/assets/js/60-compare.js");
+
+// Of three tokens each: the first stand alone, the second ones replace each other, the third are the same.
+const alignment = { a: "ka", b: "kb", b_of_a: [-1, 1, 2], a_of_b: [-1, 1, 2], is_same: [false, false, true] };
+
+test("a counterpart is a position, none, or not known", () => {
+  assert.equal(compare.counterpart(alignment, "a", 1), 1);
+  assert.equal(compare.counterpart(alignment, "b", 0), null);
+  assert.equal(compare.counterpart(null, "a", 1), undefined);
+  assert.equal(compare.counterpart(alignment, "a", 3), undefined);
+});
+
+test("a chosen token stands in its own slot where it is, and in the other where its counterpart is", () => {
+  const chosen = { slot: "a", pos: 2 };
+  assert.equal(compare.posIn(chosen, "a", alignment, "ka"), 2);
+  assert.equal(compare.posIn(chosen, "b", alignment, "kb"), 2);
+  assert.equal(compare.posIn({ slot: "b", pos: 0 }, "a", alignment, "ka"), null);
+});
+
+test("an alignment of another trace tells nothing", () => {
+  assert.equal(compare.posIn({ slot: "a", pos: 2 }, "b", alignment, "another"), undefined);
+  assert.equal(compare.posIn({ slot: "a", pos: null }, "b", alignment, "kb"), undefined);
+});
+
+test("a panel says why it cannot show what is selected", () => {
+  const selection = { slot: "a", pos: 0, layer: 11, head: 3 };
+  const shown = { pos: null, layer: null, head: null };
+  assert.match(compare.absence("b", shown, selection, ["pos"]), /token of a has no counterpart in b/);
+  assert.equal(compare.absence("b", { ...shown, pos: 2 }, selection, ["pos"]), "");
+  assert.equal(compare.absence("b", shown, selection, []), "");
+  assert.match(compare.absence("b", { ...shown, pos: 2 }, selection, ["pos", "layer"]), /model of b has no layer 11/);
+});
+
+test("each token of both strips is the same, replaced, or alone", () => {
+  assert.deepEqual(compare.kinds(alignment, "a"), ["unaligned", "replaced", "same"]);
+  assert.deepEqual(compare.kinds(alignment, "b"), ["unaligned", "replaced", "same"]);
+});
+
+test("the bundled example differs in one word, and other prompts have none", () => {
+  assert.equal(compare.exampleOf("Once upon a time, there was a little"), "Once upon a time, there was a big");
+  assert.equal(compare.exampleOf("Once upon a time"), null);
+});
+
+test("an id is written with its keys in alphabetical order, as Dash does", () => {
+  const id = { type: "knob", panel: "gelu", slot: "a", name: "scale" };
+  assert.equal(compare.idText(id), '{"name":"scale","panel":"gelu","slot":"a","type":"knob"}');
+});

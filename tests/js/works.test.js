@@ -1,0 +1,58 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert");
+const { awaited, next, sentence, look } = require("../../dashapp/assets/js/45-works.js");
+
+const waiting = { layout: { meta: { awaits: "k", summary: "A map." } } };
+const whole = { layout: { meta: { summary: "A map." } } };
+const running = { key: "k", title: "UMAP", phase: "running", doing: "computing", share: 0.4 };
+const failed = { key: "k", title: "UMAP", phase: "failed", rule: "Rule.", instance: "Instance.", remedy: "Remedy." };
+
+test("a figure says which work would complete it", () => {
+  assert.equal(awaited(waiting), "k");
+  for (const figure of [whole, {}, { layout: {} }, null, undefined]) assert.equal(awaited(figure), null);
+});
+
+test("a work is asked for until it is there, and again when the figure awaits another", () => {
+  assert.equal(next(waiting, null, ""), "ask");
+  assert.equal(next(waiting, running, ""), "ask");
+  assert.equal(next(waiting, { ...failed, key: "other" }, ""), "ask");
+  assert.equal(next(whole, running, ""), null);
+});
+
+test("what failed or was cancelled is not asked for again but by a person", () => {
+  assert.equal(next(waiting, failed, ""), null);
+  assert.equal(next(waiting, { ...running, phase: "cancelled" }, ""), null);
+  assert.equal(next(waiting, failed, "work-retry"), "retry");
+  assert.equal(next(waiting, running, "work-cancel"), "cancel");
+});
+
+test("a person reads what is happening", () => {
+  assert.equal(sentence(running), "Computing UMAP");
+  assert.equal(sentence({ ...running, doing: "starting" }), "Starting UMAP");
+  assert.equal(sentence({ ...running, phase: "queued", place: 3 }), "UMAP waits for its turn: number 3 in the queue");
+  assert.equal(sentence(failed), "UMAP failed. Rule. Instance. Remedy.");
+  assert.equal(sentence({ ...running, phase: "cancelled" }), "UMAP was cancelled.");
+});
+
+test("nothing is shown below a figure that is whole", () => {
+  for (const state of [null, running, failed]) assert.equal(look(whole, state).isShown, false);
+  assert.equal(look(waiting, { ...running, phase: "done" }).isShown, false);
+  assert.equal(look(whole, running).isBusy, false);
+});
+
+test("while it runs it can be cancelled, and when it has ended tried again", () => {
+  assert.deepEqual(look(waiting, running), {
+    isShown: true, says: "Computing UMAP", share: 0.4, isBusy: true, canRetry: false, hasFailed: false,
+  });
+  const over = look(waiting, failed);
+  assert.deepEqual([over.isBusy, over.canRetry, over.hasFailed, over.share], [false, true, true, 0]);
+  const cancelled = look(waiting, { ...running, phase: "cancelled" });
+  assert.deepEqual([cancelled.isBusy, cancelled.canRetry, cancelled.hasFailed], [false, true, false]);
+});
+
+test("the state of another work says nothing about this one", () => {
+  const shown = look(waiting, { ...failed, key: "other" });
+  assert.deepEqual([shown.says, shown.isBusy, shown.canRetry], ["Looking it up", true, false]);
+});
