@@ -1,0 +1,117 @@
+"""Take the README's pictures: start the app with the demo model, open each page, save what it shows.
+
+    .venv/bin/python scripts/screenshots.py
+
+Needs Chromium (Debian: chromium) and the test packages. Writes docs/images/*.png anew; look at them before you commit.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT: Final = Path(__file__).parents[1]
+IMAGES: Final = ROOT / "docs" / "images"
+SIZE: Final = {"width": 1280, "height": 900}
+START_LIMIT_S: Final = 120
+PATIENCE_MS: Final = 120_000  # UMAP compiles when it is first asked for
+
+STORY: Final = {"prompt": "Once upon a time there was a little girl who lived in", "new": 40}
+REPEATED: Final = {
+    "prompt": " lamp seven river coat blue window horse paper lamp seven river coat blue window horse paper",
+    "new": 0,
+}
+HEAD: Final = {"pos": 10, "layer": 3, "head": 0}
+PAIR: Final = {
+    "prompt": "Everybody knows that the capital of France is",
+    "new": 0,
+    "b.prompt": "Everybody knows that the capital of Italy is",
+    "b.new": 0,
+}
+
+# name → path, query, light or dark
+PAGES: Final = {
+    "generation": ("/", STORY | {"pos": 12}, "light"),
+    "attention": ("/attention", REPEATED | HEAD, "light"),
+    "embeddings": ("/embeddings", STORY | {"pos": 12}, "light"),
+    "activations": ("/activations", STORY | {"pos": 12, "layer": 2}, "dark"),
+    "compare": ("/compare", PAIR, "light"),
+    "model": ("/model", STORY, "light"),
+}
+
+
+def main() -> None:
+    """All pictures, one after another."""
+    IMAGES.mkdir(exist_ok=True)
+    with served() as base, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        for name, (path, query, scheme) in PAGES.items():
+            take(browser, f"{base}{path}?{urlencode(query)}", scheme, IMAGES / f"{name}.png")
+            print(f"docs/images/{name}.png")
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The app on a free port, with an empty cache; its address."""
+    with socket.socket() as probe, tempfile.TemporaryDirectory() as cache:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        command = [sys.executable, "-m", "dashapp", "serve", "--port", str(port), "--cache-dir", cache]
+        process = subprocess.Popen(command, cwd=ROOT)
+        try:
+            base = f"http://127.0.0.1:{port}"
+            wait_until_ready(f"{base}/readyz", process)
+            yield base
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once the address answers. Raises: RuntimeError when the app ends or does not become ready."""
+    end = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the app was not ready within {START_LIMIT_S} s; see what it printed above")
+
+
+def take(browser: Browser, address: str, scheme: str, file: Path) -> None:
+    """One picture of one page, once its run and its figures are there."""
+    context = browser.new_context(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]  # "light" or "dark"
+    page = context.new_page()
+    page.goto(address)
+    page.locator('#slot-a[data-phase="done"]').wait_for(timeout=PATIENCE_MS)
+    if "b.prompt" in address:
+        page.locator('#slot-b[data-phase="done"]').wait_for(timeout=PATIENCE_MS)
+    wait_until_still(page)
+    page.screenshot(path=file)
+    context.close()
+
+
+def wait_until_still(page: Page) -> None:
+    """Until nothing on the page has changed for a second."""
+    before = b""
+    while (now := page.screenshot()) != before:
+        before = now
+        page.wait_for_timeout(1000)
+
+
+if __name__ == "__main__":
+    main()
