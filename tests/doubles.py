@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from dashapp.model.gpt2 import GPT2
+    from dashapp.traces.record import Trace
 
 TINY = GPT2Config(n_layer=3, n_head=2, d_model=10, d_mlp=11, n_ctx=13, d_vocab=17)  # d_head = 5
 TINY_TEXT = GPT2Config(n_layer=3, n_head=2, d_model=10, d_mlp=11, n_ctx=13)  # reads real text: 50,257 tokens
@@ -113,3 +114,16 @@ def save_model_folder(folder: Path, config: GPT2Config = TINY_TEXT, *, seed: int
     (folder / "config.json").write_text(json.dumps(config_json(config)), encoding="utf-8")
     save_tensors(folder / "model.safetensors", random_weights(config, seed=seed), {"format": "pt"})
     return folder
+
+
+def stored_rtol(trace: Trace) -> float:
+    """How far any column may be off: it divides by exp of the stored log-sum-exp, which float32 scores went into.
+
+    A sum of d_head float32 products is off by up to (d_head + 1) · 6e-8 · Σ|q k|, whatever the order of summation, and
+    processors differ in it; three more roundings take the largest out of a row's log_softmax and add it again.
+    """
+    q, k = (np.abs(part.astype(np.float64)) for part in (trace.q, trace.k))  # [layer head pos d_head]
+    scales = np.array([trace.config.attn_scale(layer) for layer in range(trace.config.n_layer)])
+    largest = float((q @ k.swapaxes(-1, -2) * scales[:, None, None, None]).max())
+    unit = float(np.finfo(np.float32).eps) / 2
+    return (trace.config.d_head + 4) * unit * largest

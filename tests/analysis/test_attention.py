@@ -18,7 +18,7 @@ from dashapp.analysis.attention import (
 from dashapp.model.gpt2 import GPT2
 from dashapp.traces.capture import capture
 from dashapp.traces.record import Trace, trace_metadata
-from tests.doubles import TINY
+from tests.doubles import TINY, stored_rtol
 
 N_TOKENS = 9
 
@@ -41,19 +41,6 @@ def full_pattern(trace: Trace, layer: int) -> np.ndarray:
     q, k = trace.q[layer].astype(np.float64), trace.k[layer].astype(np.float64)
     weights = np.exp(q @ k.transpose(0, 2, 1) * trace.config.attn_scale(layer)) * np.tri(q.shape[1])
     return weights / weights.sum(axis=-1, keepdims=True)
-
-
-def stored_rtol(trace: Trace) -> float:
-    """How far any column may be off: it divides by exp of the stored log-sum-exp, which float32 scores went into.
-
-    A sum of d_head float32 products is off by up to (d_head + 1) · 6e-8 · Σ|q k|, whatever the order of summation, and
-    processors differ in it; three more roundings take the largest out of a row's log_softmax and add it again.
-    """
-    q, k = (np.abs(part.astype(np.float64)) for part in (trace.q, trace.k))  # [layer head pos d_head]
-    scales = np.array([trace.config.attn_scale(layer) for layer in range(trace.config.n_layer)])
-    largest = float((q @ k.swapaxes(-1, -2) * scales[:, None, None, None]).max())
-    unit = float(np.finfo(np.float32).eps) / 2
-    return (trace.config.d_head + 4) * unit * largest
 
 
 @pytest.mark.parametrize("layer", range(TINY.n_layer))
@@ -118,7 +105,9 @@ def test_a_prompt_of_one_token_looks_at_itself_alone(model: GPT2) -> None:
     assert (scores.first == 1).all()
     assert not scores.entropy_nats.any()
     assert token_attention(alone, 0, direction="looks_at", of=None).weights == [1]
-    assert token_attention(alone, 0, direction="looked_at_by", of=None).weights == pytest.approx([1], rel=stored_rtol(alone))
+    assert token_attention(alone, 0, direction="looked_at_by", of=None).weights == pytest.approx(
+        [1], rel=stored_rtol(alone)
+    )
 
 
 def test_the_head_to_begin_with_looks_more_at_the_token_before_than_any_other(trace: Trace) -> None:
