@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from dashapp.model.weights import Weights
 
 
+ALL_TOKENS = slice(None)
+
+
 class LayerNorm(nn.Module):
     """weight ⊙ (x − mean) / √(variance + eps) + bias over the last axis, with the biased variance (Ba et al. 2016).
 
@@ -205,9 +208,9 @@ class GPT2(nn.Module):
             cache.advance(x.shape[1])
         return x
 
-    def unembed(self, normed: Tensor) -> Tensor:
-        """Logits [… d_vocab] of final-normed states [… d_model]."""
-        return F.linear(normed, self.wte.weight)
+    def unembed(self, normed: Tensor, *, tokens: slice = ALL_TOKENS) -> Tensor:
+        """Logits [… d_vocab] of final-normed states [… d_model]; those of some tokens, when asked."""
+        return F.linear(normed, self.wte.weight[tokens])
 
     @property
     def device(self) -> torch.device:
