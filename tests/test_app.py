@@ -152,6 +152,20 @@ def test_a_page_names_no_other_machine(client: FlaskClient) -> None:
     assert re.findall(r'(?:src|href)="(?:https?:)?//[^"]+', text) == []
 
 
+def test_plotly_js_is_the_strict_build_of_the_version_that_figures_are_made_for(client: FlaskClient) -> None:
+    """The build in the package compiles WebGL programs at run time, which the content policy refuses."""
+    from plotly.offline import get_plotlyjs_version
+
+    address = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+    with client.get(address) as response:
+        assert response.status_code == 200
+        assert f"plotly.js (strict - minified) v{get_plotlyjs_version()}" in response.text[:200]
+        assert response.mimetype == "text/javascript"
+        known = {"If-None-Match": response.headers["ETag"]}
+    with client.get(address, headers=known) as response:
+        assert response.status_code == 304  # a browser has it already
+
+
 def test_every_stylesheet_font_and_script_is_answered(client: FlaskClient) -> None:
     text = client.get("/").text
     paths = re.findall(r'(?:src|href)="(/[^"]+)"', text)
