@@ -3,6 +3,7 @@
     DashappError
     ├── PromptError       the person at the prompt can fix it
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
+    │   ├── NotOneToken   NotASum
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   UnknownAllowedModel   PortTaken   TransformersMissing
     ├── ModelError        whoever chose the model can fix it
@@ -90,6 +91,25 @@ class UnencodablePrompt(PromptError):
             "A prompt must be text that UTF-8 can hold.",
             f"Character {position + 1} is {character!r}, one half of a surrogate pair.",
             "Remove it, or paste the text again from its source.",
+        )
+
+
+class NotOneToken(PromptError):
+    def __init__(self, text: str, tokens: Sequence[str]) -> None:
+        said = ", ".join(f"'{token}'" for token in tokens)
+        super().__init__(
+            "Each word here must be one token of the vocabulary, for a token has one vector.",
+            f"{text!r} is {len(tokens)} tokens: {said}." if tokens else f"{text!r} is no token.",
+            "Write another word, or one of these tokens in quotes, or a token's number as #1234.",
+        )
+
+
+class NotASum(PromptError):
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            "A sum of tokens has words with + or − between them, and blanks around these.",
+            f"Here it says {text!r}.",
+            "Write it as in: king − man + woman.",
         )
 
 

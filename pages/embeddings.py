@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dash import html, register_page
 
 from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import layout as panel_layout
+
+SHOWN: Final = ("vector-rows", "vector-map", "vector-similarity", "nearest-tokens")
 
 
 def layout(**query: str) -> html.Div:
@@ -13,9 +17,7 @@ def layout(**query: str) -> html.Div:
     return html.Div(
         [
             html.H1("Embeddings", className="visually-hidden"),
-            panel_layout(PANELS["vector-rows"], "a", query),
-            panel_layout(PANELS["vector-map"], "a", query),
-            panel_layout(PANELS["vector-similarity"], "a", query),
+            *(panel_layout(PANELS[name], "a", query) for name in SHOWN),
         ],
         className="page",
     )

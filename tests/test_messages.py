@@ -19,6 +19,8 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "EmptyPrompt": ({}, ()),
     "PromptTooLong": ({"n_tokens": 1203, "n_ctx": 1024}, ("1,203", "1,024", "179")),
     "PromptTooLarge": ({"size_bytes": 123_456, "limit_bytes": 65_536}, ("123,456", "65,536")),
+    "NotOneToken": ({"text": "queenly", "tokens": ["queen", "ly"]}, ("'queenly' is 2 tokens: 'queen', 'ly'.",)),
+    "NotASum": ({"text": "king −"}, ("'king −'",)),
     "UnencodablePrompt": ({"position": 41, "character": "\ud83d"}, ("Character 42", r"'\ud83d'")),
     "BadSampling": (
         {"name": "top_p", "value": 1.5, "rule": "a share", "remedy": "Try 0.9."},

@@ -22,6 +22,7 @@ from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
 from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
+from dashapp.panels.nearest_tokens import NEAREST_TOKENS
 from dashapp.panels.next_tokens import NEXT_TOKENS
 from dashapp.panels.panel import Drawn, Panel, draw, work_of
 from dashapp.panels.parity import PARITY
@@ -42,7 +43,7 @@ PANELS: Final[dict[str, Panel]] = {
     for panel in (
         *(NEXT_TOKENS, SAMPLER, SURPRISAL),
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
-        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_SIMILARITY),
+        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_SIMILARITY, NEAREST_TOKENS),
         *(LOGIT_LENS, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(GELU, MLP_NEURONS, RESID_NORMS),
         PARITY,

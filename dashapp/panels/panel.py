@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt"]
-Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token"]
+Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token", "vocabulary"]
 
 NULLABLE: Final = ("layer", "head", "target", "against")  # of a selection, where a panel has something to show without
 
+LONGEST_LINE: Final = 120  # characters of a typed knob
 MOST_BUTTONS: Final = 6  # a knob of more options is a list to choose from
 
 GRAPH_CONFIG: Final[Any] = {
@@ -54,6 +55,27 @@ class Knob:
     @property
     def default(self) -> str:
         return self.start or next(iter(self.options))
+
+    def accepts(self, value: str) -> bool:
+        return value in self.options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextKnob:
+    """A line of text to type, empty at first. example: what stands there while it is empty."""
+
+    name: str
+    label: str
+    example: str
+    default: str = ""
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What it may say, by two instances: nothing, and the example."""
+        return {"": "", self.example: self.example}
+
+    def accepts(self, value: str) -> bool:
+        return len(value) <= LONGEST_LINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +105,7 @@ class Panel:
     draw: Callable[..., Drawn]
     reads: tuple[SelectionField, ...] = ()
     marks: Mark | None = None
-    knobs: tuple[Knob, ...] = ()
+    knobs: tuple[Knob | TextKnob, ...] = ()
     work: Callable[..., Work | None] | None = None
 
 
@@ -172,16 +194,19 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
     knobs = view.get("knobs")
     for knob in panel.knobs:
         value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
-        if not isinstance(value, str) or value not in knob.options:
+        if not isinstance(value, str) or not knob.accepts(value):
             raise ValueError(f"{knob.name} is none of its options")
         chosen[knob.name] = value
     return chosen
 
 
-def _knob(panel: Panel, slot: ids.Slot, knob: Knob, query: Mapping[str, str]) -> html.Fieldset | html.Label:
-    options = [{"value": value, "label": label} for value, label in knob.options.items()]
+def _knob(panel: Panel, slot: ids.Slot, knob: Knob | TextKnob, query: Mapping[str, str]) -> html.Fieldset | html.Label:
     told = query.get(f"{panel.name}.{knob.name}", "")
-    knob_id, value = ids.knob(panel.name, slot, knob.name), told if told in knob.options else knob.default
+    knob_id, value = ids.knob(panel.name, slot, knob.name), told if knob.accepts(told) else knob.default
+    if isinstance(knob, TextKnob):
+        line: dict[str, Any] = {"debounce": True, "autocomplete": "off", "maxlength": LONGEST_LINE, "size": "sm"}
+        return html.Label([knob.label, dbc.Input(id=knob_id, value=value, placeholder=knob.example, **line)])
+    options = [{"value": value, "label": label} for value, label in knob.options.items()]
     if len(options) > MOST_BUTTONS:
         return html.Label([knob.label, dbc.Select(id=knob_id, options=options, value=value, size="sm")])
     return html.Fieldset(

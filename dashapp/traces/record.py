@@ -41,6 +41,8 @@ class WeightsLike(Protocol):
 
     def float32(self, name: str, *, dtype: str = "float32") -> np.ndarray: ...
 
+    def __hash__(self) -> int: ...
+
 
 class Trace:
     """One prompt's trace. Made by `dashapp.trace`, read from a file by `Trace.open`.
@@ -225,14 +227,8 @@ class Trace:
         return logits
 
     def embedding_blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The token embeddings, some rows at a time: the first row's id, and float32 [row d_model].
-
-        Published files may start a tensor at any byte, and NumPy is slow with such arrays: each block is copied where
-        that is so, while it is in the processor's cache, and the whole table never is. Raises: WeightsMissing.
-        """
-        table = self.weights.float32("wte.weight", dtype=self.dtype)
-        for start in range(0, len(table), TOKENS_AT_ONCE):
-            yield start, np.require(table[start : start + TOKENS_AT_ONCE], requirements=["ALIGNED"])
+        """The token embeddings, some rows at a time, as `embedding_blocks` has them. Raises: WeightsMissing."""
+        return embedding_blocks(self.weights, dtype=self.dtype)
 
     @property
     def weights(self) -> WeightsLike:
@@ -310,6 +306,17 @@ class Trace:
                 raise DamagedTrace(self._tensors.path, f"slice {index} of {name!r} is not what was written")
             healed = self._heal()
             self._tensors, self._verified, self._heal = healed._tensors, set(), healed._heal
+
+
+def embedding_blocks(weights: WeightsLike, *, dtype: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The token embeddings, some rows at a time: the first row's id, and float32 [row d_model].
+
+    Published files may start a tensor at any byte, and NumPy is slow with such arrays: each block is copied where
+    that is so, while it is in the processor's cache, and the whole table never is.
+    """
+    table = weights.float32("wte.weight", dtype=dtype)
+    for start in range(0, len(table), TOKENS_AT_ONCE):
+        yield start, np.require(table[start : start + TOKENS_AT_ONCE], requirements=["ALIGNED"])
 
 
 def new_trace(

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
 from tests.browser.steps import PATIENCE_MS, generate, open_example, selected, tokens, wait_for
 from tests.browser.test_accessibility import violations
 from tests.browser.test_attention import click_at, foot, region, shapes
 
-ROWS, MAP, SQUARE = "Vectors", "Map of tokens", "Likeness of tokens"
+ROWS, MAP, SQUARE, NEAREST = "Vectors", "Map of tokens", "Likeness of tokens", "Nearest tokens"
 D_MODEL = 10  # of the model under test
 LIMIT_BYTES = 2_000_000
 
@@ -203,3 +203,40 @@ def test_the_page_has_no_accessibility_violation(page: Page, served: Served, the
         page.get_by_role("button", name="Dark").click()
         expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     assert violations(page) == []
+
+
+def open_nearest(page: Page, served: Served) -> Locator:
+    open_embeddings(page, served)
+    panel = region(page, NEAREST)
+    panel.locator(".barlayer .point").last.wait_for(state="attached", timeout=PATIENCE_MS)
+    return panel
+
+
+def test_a_typed_sum_is_drawn_kept_in_the_address_and_refused_in_words(page: Page, served: Served) -> None:
+    panel = open_nearest(page, served)
+    line = panel.get_by_label("Or a sum")
+    line.fill("king − man + woman")
+    line.press("Enter")
+    expect(foot(page, NEAREST)).to_contain_text("Asked for: ‘·king’ − ‘·man’ + ‘·woman’", timeout=PATIENCE_MS)
+    page.wait_for_url(re.compile(r"nearest-tokens\.terms=king"))
+    page.reload()
+    expect(foot(page, NEAREST)).to_contain_text("Asked for: ‘·king’ − ‘·man’ + ‘·woman’", timeout=PATIENCE_MS)
+    line.fill("xyzzyplugh")
+    line.press("Enter")
+    expect(panel.get_by_role("alert")).to_contain_text("Each word here must be one token", timeout=PATIENCE_MS)
+    line.fill("")
+    line.press("Enter")
+    expect(foot(page, NEAREST)).to_contain_text("Shown: the token embeddings.", timeout=PATIENCE_MS)
+
+
+def test_a_nearest_token_becomes_the_target_by_mouse_and_by_keyboard(page: Page, served: Served) -> None:
+    panel = open_nearest(page, served)
+    click_at(page, NEAREST, 0.02, 0.5 / 20)
+    expect(panel.locator(".shapelayer path")).to_have_count(1, timeout=PATIENCE_MS)
+    assert shapes(page, NEAREST) == [[0, 1, -0.5, 0.5]]
+    graph = panel.locator(".js-plotly-plot")
+    graph.focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("graph => graph.layout.shapes?.[0]?.y0 === 0.5", arg=graph.element_handle())
+    page.keyboard.press("Escape")
+    expect(panel.locator(".shapelayer path")).to_have_count(0, timeout=PATIENCE_MS)

@@ -146,6 +146,25 @@ test("a token of a lens becomes the target, and no more when it is chosen again"
   assert.equal(moves("ArrowUp", none, cells), null);
 });
 
+test("a bar of a token of the vocabulary becomes the target, by mouse and by keys", () => {
+  const { outlines, picks, moves } = panels.KINDS.vocabulary;
+  const bars = { customdata: [3797, 12, 50256] };
+  const none = { target: null };
+  assert.deepEqual(picks({ customdata: 12 }, {}, none), { target: 12 });
+  assert.deepEqual(picks({ customdata: 12 }, {}, { target: 12 }), none);
+  assert.deepEqual(moves("ArrowDown", none, bars), { target: 3797 });
+  assert.deepEqual(moves("ArrowDown", { target: 3797 }, bars), { target: 12 });
+  assert.deepEqual(moves("ArrowDown", { target: 50256 }, bars), { target: 50256 });
+  assert.deepEqual(moves("ArrowUp", { target: 3797 }, bars), { target: 3797 });
+  assert.deepEqual(moves("Escape", { target: 12 }, bars), none);
+  assert.equal(moves("a", none, bars), null);
+  assert.equal(moves("ArrowDown", none, { customdata: [] }), null);
+  const [shape] = outlines({ target: 12 }, "#b26a00", { data: [bars] });
+  assert.deepEqual([shape.y0, shape.y1], [0.5, 1.5]);
+  assert.deepEqual(outlines({ target: 99 }, "#b26a00", { data: [bars] }), []);
+  assert.deepEqual(outlines(none, "#b26a00", { data: [bars] }), []);
+});
+
 test("the bar of all others selects nothing", () => {
   assert.deepEqual(panels.KINDS.bar.picks({ customdata: 3 }), { pos: 3 });
   assert.equal(panels.KINDS.bar.picks({}), null);

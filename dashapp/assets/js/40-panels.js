@@ -69,7 +69,7 @@
    * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
    * the future. point: a token a point. head: heads along x, layers along y. bar: a token a bar. token: a token of the vocabulary a cell; choosing the
-   * chosen one again chooses none.
+   * chosen one again chooses none. vocabulary: the same, a bar each.
    */
   const KINDS = {
     pos: {
@@ -109,7 +109,29 @@
       moves: nextTarget,
       says: "Tokens: keys 1 to 5 choose one of the likeliest at the end as target, Escape none",
     },
+    vocabulary: {
+      outlines: ({ target }, colour, graph) => stripe(barOf(target, graph.data[0]), colour),
+      picks: (point, graph, { target }) => toggled(point.customdata, target),
+      moves: nextBar,
+      says: "Tokens: up and down choose one as target, Escape none",
+    },
   };
+
+  /** The place of a token of the vocabulary among bars; null where it has none. */
+  function barOf(token, { customdata }) {
+    const i = token === null ? -1 : (customdata || []).indexOf(token);
+    return i < 0 ? null : i;
+  }
+
+  /** The token that a key leads to from the target, the first where it has no bar; null for any other key. */
+  function nextBar(key, { target }, trace) {
+    if (key === "Escape") return { target: null };
+    const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+    if (!step || !(trace.customdata || []).length) return null;
+    const from = barOf(target, trace);
+    const to = from === null ? 0 : Math.min(trace.customdata.length - 1, Math.max(0, from + step));
+    return { target: trace.customdata[to] };
+  }
 
   /** A token of the vocabulary as target, or none where it was that before. */
   const toggled = (id, target) => ({ target: id === target ? null : id });
