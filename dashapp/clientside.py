@@ -99,6 +99,11 @@ def _drawing(slot: ids.Slot) -> None:
         *(Input(of(name), "value") for name in ids.FORM),
         Input(of(ids.REQUEST), "data"),
     )
+    clientside_callback(
+        ClientsideFunction("typed", "follow"),
+        *(Input(of(name), "value") for name in (ids.PROMPT, ids.BOS, ids.MODEL, ids.MAX_NEW_TOKENS)),
+        State(of(ids.SLOT_NAME), "data"),
+    )
 
 
 def _links_and_errors() -> None:

@@ -96,6 +96,10 @@ RETRY: Final = "retry"
 CUT: Final = "cut"
 HINT: Final = "hint"  # what to look at in the example that was opened
 STRIP: Final = "token-strip"
+TYPED_COUNT: Final = "typed-count"
+TYPED_WARNING: Final = "typed-warning"
+TYPED_TOKENS: Final = "typed-tokens"
+TYPED_SPLIT: Final = "typed-split"  # how one of them is made
 WEIGHTS_LEGEND: Final = "weights-legend"
 
 # Of each slot, what the browser holds: keys and the state of a run. No tensor.

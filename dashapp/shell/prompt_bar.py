@@ -15,6 +15,7 @@ from dashapp.model.examples import Example, examples_of
 from dashapp.panels.panel import aria
 from dashapp.panels.source import Source
 from dashapp.shell.models import model_field
+from dashapp.shell.typed import typed
 
 NUMBERS: Final = (
     # id, label, value, what it means; what a person may not ask is refused by the server, in a sentence
@@ -67,6 +68,7 @@ def _form(slot: ids.Slot) -> html.Div:
                 ],
                 className="under-prompt",
             ),
+            typed(slot),
         ],
         className="prompt-form",
     )

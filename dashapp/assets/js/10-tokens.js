@@ -128,6 +128,12 @@
     span.tabIndex = -1;
     const about = bytesInWords(text);
     if (about) span.title = span.dataset.about = about;
+    write(span, text);
+    return span;
+  }
+
+  /** Write a token into an element, with a visible mark for whatever would not be seen. */
+  function write(span, text) {
     for (const piece of pieces(text)) {
       if (piece.kind === "text") {
         span.append(piece.text);
@@ -138,7 +144,6 @@
       mark.textContent = piece.kind === "unseen" ? quoted(piece.text).slice(1, -1) : piece.text;
       span.append(mark);
     }
-    return span;
   }
 
   /**
@@ -219,7 +224,7 @@
 
   const tokens = {
     ...{ pieces, isBytes, bytesInWords, spoken, quoted, moved, commonStart, scrolledTo },
-    ...{ render, highlight, reveal, listen },
+    ...{ write, render, highlight, reveal, listen },
   };
   if (typeof module !== "undefined") module.exports = tokens;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { tokens });

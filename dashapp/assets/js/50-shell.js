@@ -165,7 +165,9 @@
    * person is just clicking on would move away.
    */
   function fold(bar) {
-    if (!document.activeElement.matches(`#${bar.id} textarea`)) bar.classList.add("folded");
+    if (document.activeElement.matches(`#${bar.id} :is(textarea, .typed *)`)) return;
+    bar.classList.add("folded");
+    bar.classList.remove("typing");
   }
 
   function compareForm(...values) {
@@ -404,7 +406,10 @@
       if (event.target.matches("#selection-layer, #selection-head")) chooseFromList(event.target);
     });
     document.addEventListener("focusin", (event) => {
-      if (event.target.matches("#prompt-a, #prompt-b")) event.target.closest(".prompt-bar").classList.remove("folded");
+      if (!event.target.matches("#prompt-a, #prompt-b")) return;
+      const { classList } = event.target.closest(".prompt-bar");
+      classList.remove("folded");
+      classList.add("typing");
     });
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
