@@ -164,6 +164,19 @@ def _shared() -> None:
         State(ids.THEME, "data"),
     )
     clientside_callback(
+        ClientsideFunction("choices", "units"),
+        Output(ids.UNITS, "data"),
+        Output(ids.UNITS_CHOICE, "value"),
+        Input(ids.UNITS_CHOICE, "value"),
+        State(ids.UNITS_CHOICE, "options"),
+    )
+    clientside_callback(
+        ClientsideFunction("choices", "colour"),
+        Output(ids.STRIP_COLOUR, "value"),
+        Input(ids.STRIP_COLOUR, "value"),
+        State(ids.STRIP_COLOUR, "options"),
+    )
+    clientside_callback(
         ClientsideFunction("shell", "textSize"),
         Output(ids.TEXT, "data"),
         Output(ids.TEXT_SIZE, "value"),
@@ -200,6 +213,7 @@ def _panels() -> None:
         Input(ids.SELECTION, "data"),
         Input(ids.THEME, "data"),
         Input(ids.TEXT, "data"),
+        Input(ids.UNITS, "data"),
         Input(ids.ALIGNMENT, "data"),
         Input(ids.knob(MATCH, MATCH, ALL), "value"),
         State(ids.knob(MATCH, MATCH, ALL), "id"),

@@ -32,12 +32,16 @@ SELECTION_HEAD: Final = "selection-head"
 SELECTION_UNDO: Final = "selection-undo"
 SELECTION_CLEAR: Final = "selection-clear"
 WEIGHTS_DIRECTION: Final = "weights-direction"  # whether a strip shows what a token looks at, or who looks at it
+STRIP_COLOUR: Final = "strip-colour"  # what a strip's colours and bars show
+TOKEN_CARD: Final = "token-card"  # what a token of a strip is
+UNITS_CHOICE: Final = "units-choice"
 TOASTS: Final = "toasts"  # errors that belong to no place on the page
 
 # What the browser holds for all slots: a selection, how the page looks, the address.
 SELECTION: Final = "selection"
 THEME: Final = "theme"
 TEXT: Final = "text"  # how large text is drawn: a factor
+UNITS: Final = "units"  # of information: bits or nats
 PULSE: Final = "pulse"
 LOCATION: Final = "location"
 RESTORE: Final = "restore"  # the browser went back or forward: what its address now says

@@ -38,7 +38,7 @@ ABOUT: Final = (
     Formula("js"),
     Formula("kl"),
     "p and q are what the model expects after the two compared tokens, over the whole vocabulary, before temperature, "
-    "top-k and top-p. The numbers are in bits: nats divided by ln 2.",
+    "top-k and top-p. The formula is in nats; bits are nats divided by ln 2.",
     "Sources: Wagner & Fischer 1974 (alignment); Lin 1991; Kullback & Leibler 1951.",
     "It does not show why the expectations differ, nor whether paired tokens mean the same: alignment knows what a "
     "token is and where it stands, not the part it plays.",

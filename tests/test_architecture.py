@@ -119,6 +119,14 @@ ROOMS = {
     "dashapp.shell.strip_attention": Room(
         DASH, ("dashapp.panels", "dashapp.analysis", "dashapp.traces", "dashapp.ids"), WITH_TORCH
     ),
+    "dashapp.shell.strip_measures": Room(
+        DASH,
+        ("dashapp.panels", "dashapp.analysis", "dashapp.traces", "dashapp.model.tokenizer", "dashapp.ids"),
+        WITH_TORCH,
+    ),
+    "dashapp.shell.typed": Room(
+        DASH, ("dashapp.panels", "dashapp.model.tokenizer", "dashapp.model.merges", "dashapp.ids"), WITH_TORCH
+    ),
     "dashapp.shell.recipes": Room(DASH, ("dashapp.store", "dashapp.ids"), WITH_TORCH),
     "pages": Room(DASH, ("dashapp.shell", "dashapp.panels", "dashapp.jobs", "dashapp.ids")),
     # On top, where everything may be imported. The web process and the command line start without torch; `api` and

@@ -45,6 +45,28 @@ class Surprisals:
     ranks: np.ndarray
     mean_bits: float
 
+    def mean_over(self, first: int, end: int) -> float:
+        """Mean bits of the tokens from `first` up to, not with, `end`; the first of all has none. NaN for no token."""
+        counted = self.bits[max(1, first) : end]
+        return float(counted.mean()) if len(counted) else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenMeasures:
+    """Each token by the prediction in whose place it stands: that after the token before. Nothing for the first.
+
+    logprobs: float32 [pos], of the token, nats; entropies: float32 [pos], of that prediction, nats; both NaN for the
+    first. ranks: int32 [pos], how many tokens were likelier; −1 for the first. other_ids: int32 [pos − 1 other], the
+    likeliest in the place of tokens 1, 2, …, most likely first, the token itself among them where it belongs;
+    other_probs: float64, their probabilities.
+    """
+
+    logprobs: np.ndarray
+    entropies: np.ndarray
+    ranks: np.ndarray
+    other_ids: np.ndarray
+    other_probs: np.ndarray
+
 
 def next_token(trace: Trace, pos: int) -> NextToken:
     """The distribution over the token after `pos`, from the stored top predictions."""
@@ -60,6 +82,19 @@ def next_token(trace: Trace, pos: int) -> NextToken:
         actual=int(trace.token_ids[pos + 1]) if follows else None,
         actual_prob=math.exp(float(trace.read("logprob")[pos + 1])) if follows else math.nan,
         actual_rank=int(trace.read("rank")[pos + 1]) if follows else -1,
+    )
+
+
+def token_measures(trace: Trace, *, n_others: int = 5) -> TokenMeasures:
+    """Probability, rank, entropy and alternatives of every token, from what the trace stores."""
+    entropies = np.full(trace.n_tokens, np.nan, dtype=np.float32)
+    entropies[1:] = trace.read("entropy")[:-1]
+    return TokenMeasures(
+        logprobs=trace.read("logprob"),
+        entropies=entropies,
+        ranks=trace.read("rank"),
+        other_ids=trace.read("top_ids")[:-1, :n_others],
+        other_probs=np.exp(trace.read("top_logprobs")[:-1, :n_others].astype(np.float64)),
     )
 
 

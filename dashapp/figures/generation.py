@@ -62,17 +62,17 @@ def next_tokens(expected: NextToken, *, texts: Sequence[str], after: str, scale:
 
 
 def surprisal(measured: Surprisals, *, texts: Sequence[str], frame: Frame) -> go.Figure:
-    """Bits of surprisal of each token, in the order of the text."""
+    """Surprisal of each token in the frame's units, in the order of the text."""
     colours = frame.colours
-    bits = np.nan_to_num(measured.bits, nan=0.0)
+    heights = np.nan_to_num(measured.bits, nan=0.0) * frame.per_bit
     bars = go.Bar(
         x=np.arange(len(texts)),
-        y=bits,
-        hovertext=[_surprisal_sentence(measured, texts, pos) for pos in range(len(texts))],
+        y=heights,
+        hovertext=[_surprisal_sentence(measured, texts, pos, frame) for pos in range(len(texts))],
         hoverinfo="text",
         marker={"color": colours.amount, "line": {"width": 0}},
     )
-    mean = f"{measured.mean_bits:.3g} bits a token" if len(texts) > 1 else "no token to expect"
+    mean = f"{frame.information(measured.mean_bits)} a token" if len(texts) > 1 else "no token to expect"
     figure = framed(bars, frame=frame, height=260, summary=f"Surprisal of {len(texts)} tokens, on average {mean}.")
     places, names = ticks(texts, is_narrow=frame.is_narrow)
     figure.update_layout(bargap=0.15, margin={"b": 88})
@@ -84,7 +84,7 @@ def surprisal(measured: Surprisals, *, texts: Sequence[str], frame: Frame) -> go
         range=[-0.5, max(len(texts), 8) - 0.5],
         showgrid=False,
     )
-    figure.update_yaxes(title_text="surprisal (bits)", rangemode="tozero")
+    figure.update_yaxes(title_text=f"surprisal ({frame.units})", rangemode="tozero")
     return figure
 
 
@@ -103,14 +103,14 @@ def _bars(probs: np.ndarray, *, start: int, hover: list[str], marker: dict[str, 
     )
 
 
-def _surprisal_sentence(measured: Surprisals, texts: Sequence[str], pos: int) -> str:
+def _surprisal_sentence(measured: Surprisals, texts: Sequence[str], pos: int, frame: Frame) -> str:
     name = f"token {pos} ‘{label(texts[pos])}’"
     if pos == 0:
         return f"{name}: nothing stands before it, so nothing was expected"
     prob = 2.0 ** -float(measured.bits[pos])
     rank = int(measured.ranks[pos])
     place = "the favourite" if rank == 0 else f"{rank:,} tokens were more likely"
-    return f"{name}: {measured.bits[pos]:.3g} bits, probability {percent(prob)}, {place}"
+    return f"{name}: {frame.information(measured.bits[pos])}, probability {percent(prob)}, {place}"
 
 
 def _summary(expected: NextToken, names: Sequence[str], after: str) -> str:

@@ -5,6 +5,7 @@ Contrast of `ink`, `muted` and the texts on buttons with what they stand on is a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
@@ -12,11 +13,13 @@ from typing import Any, Final, Literal
 import plotly.graph_objects as go
 
 ThemeName = Literal["light", "dark"]
+Units = Literal["bits", "nats"]
 ColourScale = list[tuple[float, str]]  # as Plotly takes it: place from 0 to 1 → colour
 
 SANS: Final = "Inter, system-ui, sans-serif"
 MONO: Final = "'JetBrains Mono', ui-monospace, monospace"
 TEXT_SIZE: Final = 14
+UNITS: Final[tuple[Units, ...]] = ("bits", "nats")  # of information; the first unless a person wants others
 TEXT_FACTORS: Final = (1, 1.25, 1.5, 2)  # how much larger a person may have all text
 
 
@@ -82,12 +85,23 @@ AMOUNTS: Final[dict[ThemeName, tuple[str, ...]]] = {
 class Frame:
     """What a figure must know of the page around it. is_narrow: a telephone's width, where fewer labels fit.
 
-    text: by how much `enlarged` will make the figure larger, for those where this decides what fits.
+    text: by how much `enlarged` will make the figure larger, for those where this decides what fits. units: in which
+    surprisal, entropy and divergence are told.
     """
 
     theme: ThemeName
     is_narrow: bool = False
     text: float = 1
+    units: Units = "bits"
+
+    @property
+    def per_bit(self) -> float:
+        """How many of its units are a bit: 1, or ln 2 nats."""
+        return 1.0 if self.units == "bits" else math.log(2)
+
+    def information(self, bits: float) -> str:
+        """An amount of information with three digits and its unit: "2.35 bits", "1.63 nats"."""
+        return f"{bits * self.per_bit:.3g} {self.units}"
 
     @property
     def colours(self) -> Theme:

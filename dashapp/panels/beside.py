@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from dash import Input, Output, callback
 from dash.exceptions import PreventUpdate
@@ -14,6 +14,7 @@ from dashapp.analysis.alignment import Alignment, align
 from dashapp.analysis.divergence import Divergence, next_token_divergence
 from dashapp.errors import DashappError
 from dashapp.figures.ranges import has_ranges, with_ranges_of_both
+from dashapp.figures.theme import UNITS, Frame, Units
 from dashapp.figures.tokens import plain_label
 from dashapp.panels.panel import Drawn, Panel, draw
 from dashapp.panels.source import Source
@@ -46,18 +47,21 @@ def align_runs(pair: object) -> dict[str, Any] | None:
     Output(ids.COMPARE_TOKENS, "children"),
     Output(ids.COMPARE_EXPECTATIONS, "children"),
     Input(ids.COMPARED, "data"),
+    Input(ids.UNITS, "data"),
     prevent_initial_call=True,
 )
-def tell_difference(compared: object) -> tuple[str, str]:
+def tell_difference(compared: object, units: object) -> tuple[str, str]:
     """How much of the prompts is the same, and how far the expectations after the compared tokens are apart."""
-    if not isinstance(compared, dict):
+    if not isinstance(compared, dict) or units not in UNITS:
         raise PreventUpdate
     found = _traces(compared)
     if found is None:
         return GONE, ""
     a, b = found
     places = _place(compared.get("pos_a"), a), _place(compared.get("pos_b"), b)
-    return tokens_sentence(align(a.token_ids, b.token_ids)), expectations_sentence(a, b, *places)
+    return tokens_sentence(align(a.token_ids, b.token_ids)), expectations_sentence(
+        a, b, *places, units=cast(Units, units)
+    )
 
 
 def draw_beside(panel: Panel, drawn: Drawn, other: Trace, view: Mapping[str, Any]) -> Drawn:
@@ -92,7 +96,7 @@ def tokens_sentence(aligned: Alignment) -> str:
     return f"{pairs} The same in both: {aligned.n_same:,}; replaced by another token: {n_replaced:,}{end}."
 
 
-def expectations_sentence(a: Trace, b: Trace, pos_a: int | None, pos_b: int | None) -> str:
+def expectations_sentence(a: Trace, b: Trace, pos_a: int | None, pos_b: int | None, *, units: Units = "bits") -> str:
     """How far apart the next-token distributions after two tokens are; or why that cannot be told."""
     if pos_a is None or pos_b is None:
         here, there = ("a", "b") if pos_b is None else ("b", "a")
@@ -105,21 +109,23 @@ def expectations_sentence(a: Trace, b: Trace, pos_a: int | None, pos_b: int | No
         found = next_token_divergence(a, pos_a, b, pos_b)
     except DashappError as error:
         return str(error)
-    return f"After {_named(a, pos_a)} of a and {_named(b, pos_b)} of b: {_divergence_words(found)}"
+    return f"After {_named(a, pos_a)} of a and {_named(b, pos_b)} of b: {_divergence_words(found, units)}"
 
 
-def _divergence_words(found: Divergence) -> str:
+def _divergence_words(found: Divergence, units: Units) -> str:
+    js, a_from_b, b_from_a = (told(value, units) for value in (found.js, found.a_from_b, found.b_from_a))
+    most = told(1.0, units).removesuffix(f" {units}")
     return (
-        f"the two next-token distributions are {bits(found.js)} apart (Jensen–Shannon; 0 for equal ones, 1 for ones "
-        f"without a common token). KL(a‖b) is {bits(found.a_from_b)}, KL(b‖a) {bits(found.b_from_a)}."
+        f"the two next-token distributions are {js} apart (Jensen–Shannon; 0 for equal ones, {most} for ones without a "
+        f"common token). KL(a‖b) is {a_from_b}, KL(b‖a) {b_from_a}."
     )
 
 
-def bits(value: float) -> str:
+def told(bits: float, units: Units = "bits") -> str:
     """A divergence with three significant digits; below what rounding leaves, no number is made up."""
-    if value < LEAST_BITS:
-        return "less than 0.000001 bits"
-    return f"{value:.3g} bits".replace("e-0", "e−")
+    if bits < LEAST_BITS:
+        return f"less than 0.000001 {units}"
+    return Frame(theme="light", units=units).information(bits).replace("e-0", "e−")
 
 
 def _named(trace: Trace, pos: int) -> str:

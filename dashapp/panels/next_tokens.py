@@ -25,7 +25,7 @@ def draw(trace: Trace, *, pos: int, scale: Scale, frame: Frame) -> Drawn:
     foot = (
         f"{len(expected.probs)} of {trace.config.d_vocab:,} tokens hold {percent(float(expected.probs.sum()))} of the "
         f"probability, the others {percent(expected.tail)}. "
-        f"Entropy of the whole distribution: {expected.entropy_bits:.3g} bits. {_what_came(expected)}"
+        f"Entropy of the whole distribution: {frame.information(expected.entropy_bits)}. {_what_came(expected)}"
     )
     return Drawn(figure=figure, foot=foot)
 

@@ -15,7 +15,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashapp import ids
-from dashapp.figures.theme import TEXT_FACTORS, THEMES, Frame, enlarged
+from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, enlarged
 from dashapp.jobs.works import Work
 from dashapp.panels import awaiting
 from dashapp.panels.formulas import Formula
@@ -168,7 +168,10 @@ def draw(
     text = next((factor for factor in TEXT_FACTORS if factor == view.get("text")), None)
     if text is None:
         raise ValueError(f"a text size is one of {list(TEXT_FACTORS)}")
-    frame = Frame(theme=theme, is_narrow=view.get("narrow") is True, text=text)
+    units = next((each for each in UNITS if each == view.get("units", UNITS[0])), None)
+    if units is None:
+        raise ValueError(f"a unit of information is one of {list(UNITS)}")
+    frame = Frame(theme=theme, is_narrow=view.get("narrow") is True, text=text, units=units)
     chosen = chosen_by(panel, trace, view) | {"frame": frame}
     drawn = panel.draw(trace, **chosen, **({"result": result} if panel.work else {}))
     return replace(drawn, figure=enlarged(drawn.figure, text))

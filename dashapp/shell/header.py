@@ -8,7 +8,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html, page_registry
 
 from dashapp import ids
-from dashapp.figures.theme import TEXT_FACTORS
+from dashapp.figures.theme import TEXT_FACTORS, UNITS
 from dashapp.panels.panel import aria
 from dashapp.shell.models import model_picker
 
@@ -25,6 +25,7 @@ def header() -> html.Header:
                 [
                     model_picker(),
                     html.Button("Copy link", id=ids.SHARE, className="quiet", type="button"),
+                    _units(),
                     _text_size(),
                     html.Button("Dark", id=ids.THEME_BUTTON, className="quiet", type="button"),
                 ],
@@ -38,6 +39,13 @@ def header() -> html.Header:
 def _text_size() -> html.Label:
     choice = dbc.Select(id=ids.TEXT_SIZE, options=TEXT_SIZES, value="1", size="sm", class_name="text-size")
     return html.Label([html.Span("Text size", className="visually-hidden"), choice])
+
+
+def _units() -> html.Label:
+    """Of surprisal, entropy and divergence everywhere in the app; kept in this browser and in the link."""
+    options = [{"value": units, "label": units.capitalize()} for units in UNITS]
+    choice = dbc.Select(id=ids.UNITS_CHOICE, options=options, value=UNITS[0], size="sm", class_name="text-size")
+    return html.Label([html.Span("Information in", className="visually-hidden"), choice])
 
 
 def _links() -> list[dcc.Link]:

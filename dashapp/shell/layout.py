@@ -13,6 +13,7 @@ from dashapp.shell.models import demo_note
 from dashapp.shell.prompt_bar import prompt_bar
 from dashapp.shell.selection_bar import selection_bar
 from dashapp.shell.strip_attention import strip_legend
+from dashapp.shell.strip_measures import token_card
 from dashapp.shell.toasts import toasts
 
 
@@ -22,6 +23,7 @@ def layout() -> html.Div:
         [
             html.A("Skip to the figures", href="#page", className="skip"),
             toasts(),
+            token_card(),
             dcc.Location(id=ids.LOCATION, refresh=False),
             header(),
             demo_note(),
@@ -47,7 +49,7 @@ def _stores() -> list[Any]:
     return [
         *(dcc.Store(id=ids.of(name, slot)) for slot in ids.SLOTS for name in ids.STORES),
         *(dcc.Store(id=ids.of(ids.SLOT_NAME, slot), data=slot) for slot in ids.SLOTS),
-        *(dcc.Store(id=name) for name in (ids.SELECTION, ids.THEME, ids.TEXT, ids.RESTORE, ids.TOLD)),
+        *(dcc.Store(id=name) for name in (ids.SELECTION, ids.THEME, ids.TEXT, ids.UNITS, ids.RESTORE, ids.TOLD)),
         *(dcc.Store(id=name) for name in (ids.PAIR, ids.ALIGNMENT)),
         *(dcc.Store(id=name) for name in (ids.RECIPE_TO_KEEP, ids.RECIPE_KEPT, ids.RECIPE_TO_OPEN, ids.RECIPE_OPENED)),
         dcc.Interval(id=ids.PULSE, interval=1000, disabled=True),

@@ -7,6 +7,7 @@ from dash import html
 from dashapp import ids
 from dashapp.panels.panel import aria
 from dashapp.shell.strip_attention import direction_switch
+from dashapp.shell.strip_measures import colour_choice
 
 
 def selection_bar() -> html.Div:
@@ -16,6 +17,7 @@ def selection_bar() -> html.Div:
             html.P(id=ids.SELECTION_TEXT, className="selection-text", **aria(live="polite")),
             html.Div(
                 [
+                    colour_choice(),
                     direction_switch(),
                     html.Label(["Layer", html.Select(id=ids.SELECTION_LAYER)]),
                     html.Label(["Head", html.Select(id=ids.SELECTION_HEAD)]),

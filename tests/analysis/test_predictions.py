@@ -74,3 +74,10 @@ def _own_probabilities(trace: Trace, model: GPT2) -> np.ndarray:
         logits = model(torch.from_numpy(np.array(trace.token_ids, dtype=np.int64))[None])[0].double()
     probs: np.ndarray = logits.softmax(dim=-1).numpy()
     return probs
+
+
+def test_the_mean_over_some_tokens_leaves_out_the_first_of_all(trace: Trace) -> None:
+    measured = surprisals(trace)
+    assert measured.mean_over(0, trace.n_tokens) == pytest.approx(measured.mean_bits)
+    assert measured.mean_over(2, 4) == pytest.approx((measured.bits[2] + measured.bits[3]) / 2)
+    assert np.isnan(measured.mean_over(0, 1))

@@ -21,9 +21,11 @@ def wait_for_weights(page: Page, words: str) -> None:
 
 
 def weights(page: Page) -> dict[int, float]:
-    """Position → weight as the titles say them."""
-    found = page.locator(WEIGHTED).evaluate_all("all => all.map((token) => [Number(token.dataset.pos), token.title])")
-    return {pos: float(re.sub("−", "-", title.rsplit(", ", 1)[1])) for pos, title in found}
+    """Position → weight as the sentences of the tokens say them."""
+    found = page.locator(WEIGHTED).evaluate_all(
+        "all => all.map((token) => [Number(token.dataset.pos), token.dataset.attention])"
+    )
+    return {pos: float(re.sub("−", "-", said.rsplit(", ", 1)[1])) for pos, said in found}
 
 
 def heights(page: Page) -> dict[int, float]:
@@ -63,8 +65,8 @@ def test_a_selected_head_has_weights_of_its_own_and_the_hover_names_it(page: Pag
     page.locator("#selection-head").select_option("1")
     wait_for_weights(page, "layer 2, head 1")
     assert weights(page) != mean
-    assert (tokens(page).nth(3).get_attribute("title") or "").startswith("Layer 2, head 1: ")
-    assert tokens(page).nth(6).get_attribute("title") is None  # the future, which no token sees
+    assert (tokens(page).nth(3).get_attribute("data-attention") or "").startswith("Layer 2, head 1: ")
+    assert tokens(page).nth(6).get_attribute("data-attention") is None  # the future, which no token sees
 
 
 def test_the_strip_shows_it_on_every_page_and_is_asked_nothing_twice(page: Page, served: Served) -> None:
@@ -127,8 +129,8 @@ def test_a_run_just_computed_is_named_by_its_own_tokens(page: Page, served: Serv
         tokens(page).nth(pos).click()
         texts = [quoted(text) for text in tokens(page).all_text_contents()]
         wait_for_weights(page, f"what token {pos} {texts[pos]} looks at")
-        titles = [tokens(page).nth(key).get_attribute("title") or "" for key in range(pos)]
-        assert all(f": {texts[pos]} looks at {texts[key]}, " in title for key, title in enumerate(titles))
+        sentences = [tokens(page).nth(key).get_attribute("data-attention") or "" for key in range(pos)]
+        assert all(f": {texts[pos]} looks at {texts[key]}, " in said for key, said in enumerate(sentences))
 
 
 def test_a_run_under_way_has_no_weights(page: Page, served: Served) -> None:
@@ -211,7 +213,7 @@ def test_a_strip_runs_from_left_to_right_whatever_it_begins_with(page: Page, ser
     assert lefts[-1] == max(lefts)  # hello
     piece = tokens(page).filter(has_text=re.compile(r"^<20 D8>$"))
     wait_for_weights(page, "Bars:")
-    expect(piece).to_have_attribute("title", re.compile("20 is a space; 1 byte that is part of a character$"))
+    expect(piece).to_have_attribute("data-about", "20 is a space; 1 byte that is part of a character")
     expect(piece.locator(".ws")).to_have_count(0)
     assert piece.evaluate("piece => piece.getClientRects().length") == 1
 

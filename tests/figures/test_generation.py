@@ -82,6 +82,14 @@ def test_surprisal_bars_are_the_bits_and_none_for_the_first() -> None:
     assert figure.layout.yaxis.title.text == "surprisal (bits)"
 
 
+def test_surprisal_is_drawn_and_told_in_nats_where_they_are_wanted() -> None:
+    figure = surprisal(measured(), texts=["The", "A", " dog"], frame=Frame(theme="light", units="nats"))
+    np.testing.assert_allclose(figure.data[0].y, [0, 0.693147, 3.5 * 0.693147], rtol=1e-6)
+    assert figure.layout.yaxis.title.text == "surprisal (nats)"
+    assert figure.data[0].hovertext[2] == "token 2 ‘·dog’: 2.43 nats, probability 8.84%, 12 tokens were more likely"
+    assert "1.56 nats a token" in figure.layout.meta["summary"]
+
+
 def test_surprisal_hover_tells_bits_probability_and_place() -> None:
     (bars,) = surprisal(measured(), texts=["x", "A", " dog"], frame=FRAME).data
     assert bars.hovertext[0] == "token 0 ‘x’: nothing stands before it, so nothing was expected"

@@ -5,10 +5,10 @@ const assert = require("node:assert/strict");
 const panels = require("../../dashapp/assets/js/40-panels.js");
 
 const done = { phase: "done", trace: "k" };
-const chosen = { theme: "dark", text: 1, narrow: false, knobs: { scale: "fit" }, selection: { pos: 4 } };
+const chosen = { theme: "dark", text: 1, units: "bits", narrow: false, knobs: { scale: "fit" }, selection: { pos: 4 } };
 
 test("a panel's view holds what it reads of the selection and nothing else", () => {
-  const view = { key: "k", theme: "dark", text: 1, narrow: false, knobs: { scale: "fit" }, beside: null, pos: 4 };
+  const view = { key: "k", theme: "dark", text: 1, units: "bits", narrow: false, knobs: { scale: "fit" }, beside: null, pos: 4 };
   assert.deepEqual(panels.viewOf(done, chosen, ["pos"]), view);
   assert.ok(!("pos" in panels.viewOf(done, chosen, [])));
 });
@@ -30,6 +30,7 @@ test("nothing is asked for before a run is done or the looks of the page are kno
   assert.equal(panels.viewOf({ ...done, phase: "running" }, chosen, []), null);
   assert.equal(panels.viewOf(done, { ...chosen, theme: undefined }, []), null);
   assert.equal(panels.viewOf(done, { ...chosen, text: undefined }, []), null);
+  assert.equal(panels.viewOf(done, { ...chosen, units: undefined }, []), null);
 });
 
 test("nothing is seen of a figure until it shows what is asked for", () => {

@@ -114,7 +114,6 @@ test("the legend says the token, the head, the scale and the largest weight", ()
 /** As much of a strip as painting touches. */
 function stripOf(n) {
   const token = () => ({
-    title: "",
     dataset: {},
     style: {
       set: {},
@@ -130,26 +129,26 @@ function stripOf(n) {
 
 const painted = (strip) => strip.childNodes.map((token) => token.style.set["--weight"]);
 
-test("tokens that cannot be looked at have neither bar nor title", () => {
+test("tokens that cannot be looked at have neither bar nor sentence", () => {
   const strip = stripOf(3);
   weights.paint(strip, { view: at(1), weights: Float32Array.of(0.25, 0.75, 0) }, TEXTS);
   assert.deepEqual(painted(strip), ["0.500", "0.866", undefined]);
-  assert.deepEqual(strip.childNodes.map((token) => Boolean(token.title)), [true, true, false]);
+  assert.deepEqual(strip.childNodes.map((token) => Boolean(token.dataset.attention)), [true, true, false]);
   weights.paint(strip, { view: at(1, { direction: "looked_at_by" }), weights: Float32Array.of(0, 0.75, 0.25) }, TEXTS);
   assert.deepEqual(painted(strip), [undefined, "0.866", "0.500"]);
   assert.ok(strip.attributes.has("data-weighed"));
 });
 
-test("what a token is stays in its title, with a weight and without", () => {
+test("a token's weight is said as long as it is shown, and what a token is stays", () => {
   const strip = stripOf(1);
-  strip.childNodes[0].dataset.about = strip.childNodes[0].title = "2 bytes that are part of a character";
+  strip.childNodes[0].dataset.about = "2 bytes that are part of a character";
   weights.paint(strip, { view: at(0), weights: Float32Array.of(1) }, ["‘<F0 9F>’"]);
-  assert.equal(
-    strip.childNodes[0].title,
-    "Mean over all heads: ‘<F0 9F>’ looks at itself, 1\n2 bytes that are part of a character"
-  );
+  assert.deepEqual(strip.childNodes[0].dataset, {
+    about: "2 bytes that are part of a character",
+    attention: "Mean over all heads: ‘<F0 9F>’ looks at itself, 1",
+  });
   weights.paint(strip, null, []);
-  assert.equal(strip.childNodes[0].title, "2 bytes that are part of a character");
+  assert.deepEqual(strip.childNodes[0].dataset, { about: "2 bytes that are part of a character" });
 });
 
 test("weights of another text are not painted, and null takes all away", () => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,11 @@ from dashapp.model.weights import Weights
 from dashapp.panels.beside import (
     GONE,
     align_runs,
-    bits,
     draw_beside,
     expectations_sentence,
     tell_difference,
     tokens_sentence,
+    told,
 )
 from dashapp.panels.catalogue import PANELS, draw_panel
 from dashapp.panels.panel import Drawn, draw
@@ -124,8 +125,16 @@ def test_expectations_over_other_vocabularies_are_not_compared(a: Trace, model: 
         (12.345, "12.3 bits"),
     ],
 )
-def test_bits_have_three_digits_and_none_below_rounding(value: float, text: str) -> None:
-    assert bits(value) == text
+def test_a_divergence_has_three_digits_and_none_below_rounding(value: float, text: str) -> None:
+    assert told(value) == text
+
+
+def test_divergences_are_told_in_nats_too(a: Trace, b: Trace) -> None:
+    in_bits, in_nats = (expectations_sentence(a, b, 2, 2, units=units) for units in ("bits", "nats"))  # type: ignore[arg-type]
+    numbers = [[float(each) for each in re.findall(r"([\d.]+) (?:bits|nats)", said)] for said in (in_bits, in_nats)]
+    np.testing.assert_allclose(numbers[1], np.multiply(numbers[0], np.log(2)), rtol=0.01)  # three digits of both
+    assert "0.693 for ones without a common token" in in_nats
+    assert told(1e-9, "nats") == "less than 0.000001 nats"
 
 
 def test_bars_of_both_slots_end_on_one_scale(a: Trace, b: Trace) -> None:
@@ -200,14 +209,14 @@ def test_two_runs_are_aligned_in_both_directions(a: Trace, b: Trace) -> None:
 def test_there_is_no_alignment_without_two_traces(a: Trace) -> None:
     assert align_runs(None) is None
     assert align_runs({"a": a.key, "b": "0" * 64}) is None
-    assert tell_difference({"a": a.key, "b": "0" * 64, "pos_a": 0, "pos_b": 0}) == (GONE, "")
+    assert tell_difference({"a": a.key, "b": "0" * 64, "pos_a": 0, "pos_b": 0}, "bits") == (GONE, "")
 
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("pos", [-1, 10_000, True, "1", 1.0])
 def test_a_position_that_no_page_sends_is_refused(a: Trace, b: Trace, pos: object) -> None:
     with pytest.raises(PreventUpdate):
-        tell_difference({"a": a.key, "b": b.key, "pos_a": 0, "pos_b": pos})
+        tell_difference({"a": a.key, "b": b.key, "pos_a": 0, "pos_b": pos}, "bits")
 
 
 @pytest.mark.usefixtures("server")

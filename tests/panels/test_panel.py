@@ -84,6 +84,8 @@ def test_a_panel_asks_a_question_and_tells_about_itself(name: str) -> None:
         {"theme": "blue"},
         {"theme": None},
         {"text": 3},
+        {"units": "dits"},
+        {"units": None},
         {"text": None},
         {"pos": -1},
         {"pos": 10_000},
@@ -109,15 +111,15 @@ def test_a_panel_is_drawn_with_what_it_reads_and_no_more(traces: dict[str, Trace
 
     def remember(_trace: Trace, **chosen: Any) -> Any:
         given.update(chosen)
-        return PANELS["surprisal"].draw(_trace, frame=chosen["frame"])
+        return PANELS["surprisal"].draw(_trace, n_prompt=2, frame=chosen["frame"])
 
     panel = replace(PANELS["surprisal"], draw=remember)
     draw(
         panel,
         traces["whole context"],
-        {"theme": "dark", "text": 1, "pos": 3, "layer": 1, "head": 1, "knobs": {"x": "y"}},
+        {"theme": "dark", "text": 1, "pos": 3, "n_prompt": 2, "layer": 1, "head": 1, "knobs": {"x": "y"}},
     )
-    assert set(given) == {"frame"}
+    assert set(given) == {"frame", "n_prompt"}
 
 
 def test_foot_of_the_predictions_says_what_came(traces: dict[str, Trace]) -> None:

@@ -118,6 +118,11 @@
     }
   }
 
+  /** The text of a token that a strip shows. */
+  function textOf(strip, pos) {
+    return strip.tokensShown[pos].slice(1);
+  }
+
   function element(text, pos, isDrawn) {
     const span = document.createElement("span");
     span.className = `token${isDrawn ? " drawn" : ""}${isBytes(text) ? " bytes" : ""}`;
@@ -127,7 +132,7 @@
     span.dataset.pos = String(pos);
     span.tabIndex = -1;
     const about = bytesInWords(text);
-    if (about) span.title = span.dataset.about = about;
+    if (about) span.dataset.about = about;
     write(span, text);
     return span;
   }
@@ -224,7 +229,7 @@
 
   const tokens = {
     ...{ pieces, isBytes, bytesInWords, spoken, quoted, moved, commonStart, scrolledTo },
-    ...{ write, render, highlight, reveal, listen },
+    ...{ write, textOf, render, highlight, reveal, listen },
   };
   if (typeof module !== "undefined") module.exports = tokens;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { tokens });

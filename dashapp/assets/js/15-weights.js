@@ -108,17 +108,12 @@
     strip.childNodes.forEach((token, pos) => {
       if (isShown && isPossible(shown.view, pos)) {
         token.style.setProperty("--weight", share(shown.weights[pos]).toFixed(3));
-        token.title = titled(sentence(shown.view, shown.weights[pos], pos, texts), token.dataset.about);
-      } else if (token.title) {
+        token.dataset.attention = sentence(shown.view, shown.weights[pos], pos, texts);
+      } else {
         token.style.removeProperty("--weight");
-        if (token.dataset.about) token.title = token.dataset.about;
-        else token.removeAttribute("title");
+        delete token.dataset.attention;
       }
     });
-  }
-
-  function titled(said, about) {
-    return about ? `${said}\n${about}` : said;
   }
 
   const weights = {

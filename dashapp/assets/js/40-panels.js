@@ -18,16 +18,16 @@
   /**
    * The view of a panel: the trace's key, how the page looks, the knobs, and of the selection what the panel reads.
    * @param {object|null} run
-   * @param {object} chosen - theme; text: a factor; narrow: a telephone's width; knobs: name → value; selection: field →
+   * @param {object} chosen - theme; text: a factor; units: of information; narrow: a telephone's width; knobs: name → value; selection: field →
    *   value or null; beside: key and selection of the other slot, null where none is shown beside this one
    * @param {string[]} reads
    */
   function viewOf(run, chosen, reads) {
-    if (!run || run.phase !== "done" || !chosen.theme || !chosen.text) return null;
-    const { theme, text, knobs, beside = null } = chosen;
+    if (!run || run.phase !== "done" || !chosen.theme || !chosen.text || !chosen.units) return null;
+    const { theme, text, units, knobs, beside = null } = chosen;
     const fields = (selection) => Object.fromEntries(reads.map((field) => [field, selection[field]]));
     const others = beside && { key: beside.key, ...fields(beside.selection) };
-    return { key: run.trace, theme, text, narrow: Boolean(chosen.narrow), knobs, beside: others, ...fields(chosen.selection) };
+    return { key: run.trace, theme, text, units, narrow: Boolean(chosen.narrow), knobs, beside: others, ...fields(chosen.selection) };
   }
 
   /** What stands in a panel instead of its figure. */
@@ -207,7 +207,7 @@
   }
 
   /** A panel's view, and what stands in its place while there is none. */
-  function view(runA, runB, selection, theme, text, alignment, knobValues, knobIds, spec, asked, figure, fault, className) {
+  function view(runA, runB, selection, theme, text, units, alignment, knobValues, knobIds, spec, asked, figure, fault, className) {
     const { no_update: same, shell, compare } = window.dash_clientside;
     const { slot, reads, shares, defaults } = spec;
     const run = slot === "b" ? runB : runA;
@@ -216,7 +216,7 @@
     const knobs = Object.fromEntries((knobIds || []).map((id, i) => [id.name, knobValues[i]]));
     if (knobIds && knobIds.length) shell.keepKnobs(knobIds[0].panel, knobs, defaults);
     const beside = shares ? compare.beside(slot, runA, runB, selection, alignment, reads) : null;
-    const looks = { theme, text, narrow: window.innerWidth <= NARROW };
+    const looks = { theme, text, units, narrow: window.innerWidth <= NARROW };
     const next = absence ? null : viewOf(run, { ...looks, knobs, beside, selection: shown }, reads);
     const { asks, hides } = stepOf(next, { asked, figure, isFaulty: Boolean(fault), isHidden: className === HIDDEN });
     const now = hides ? HIDDEN : SHOWN;
