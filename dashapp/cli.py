@@ -121,6 +121,8 @@ def generate(options: argparse.Namespace, settings: Settings) -> int:
     else:
         stream.show(run.steps)
         print()
+        if run.stop == "context":
+            print(f"The context of {model.config.n_ctx:,} tokens is full: the text ends here.", file=sys.stderr)
     return 0
 
 

@@ -90,6 +90,8 @@ TOP_K: Final = "top-k"
 TOP_P: Final = "top-p"
 SEED: Final = "seed"
 BOS: Final = "bos"
+BOS_BOTH: Final = "bos-both"  # the prompt with and without <|endoftext|> in front, side by side
+STOP_AT_END: Final = "stop-at-end"
 MODEL: Final = "model"
 GO: Final = "go"
 BAR: Final = "bar"
@@ -120,7 +122,7 @@ STOPPED: Final = "stopped"
 RUN: Final = "run"  # all of the above in one: what is drawn
 
 STORES: Final = (REQUEST, ASK, ANSWER, ADMITTED, PROGRESS, JOB_RESULT, FINISHED, RUNNING, STOP, STOPPED, RUN)
-FORM: Final = (PROMPT, MAX_NEW_TOKENS, TEMPERATURE, TOP_K, TOP_P, SEED, BOS, MODEL)
+FORM: Final = (PROMPT, MAX_NEW_TOKENS, TEMPERATURE, TOP_K, TOP_P, SEED, BOS, STOP_AT_END, MODEL)
 
 
 def of(name: str, slot: Slot) -> str:

@@ -81,6 +81,13 @@ def test_generate_prints_the_text_of_the_run(capsys: pytest.CaptureFixture[str],
     assert capsys.readouterr().out == text
 
 
+def test_generate_says_that_the_context_is_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "Once", "--max-new-tokens", "50", "--no-stop-at-end"]) == 0
+    assert capsys.readouterr().err.endswith("The context of 13 tokens is full: the text ends here.\n")
+    assert main(["generate", "Once", "--max-new-tokens", "2"]) == 0
+    assert "context" not in capsys.readouterr().err
+
+
 def test_generate_json_holds_settings_and_random_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     shown = printed_json(capsys, "generate", "Once", "--max-new-tokens", "2", "--json")
     steps = shown["steps"]

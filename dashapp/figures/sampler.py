@@ -38,7 +38,8 @@ def sampler_table(
     """The steps from the logits to what is drawn with; all bars have one scale, from 0 to 1.
 
     rows: of `sampler_rows`. texts: of each token in them by id. after: the token that they would follow. A broken line
-    stands where a cut is. The row of the token that came is outlined in amber and marked by ▸. On a telephone the
+    stands where a cut is. The row of the token that came is outlined in amber and marked by ▸, that of the token on
+    which the random number falls by ◆. On a telephone the
     logits are in the hover, as are numbers below 0.01%, and the two cuts in one column; larger text leaves room for
     fewer columns, and what has none is in the hover too.
     """
@@ -231,7 +232,7 @@ def _name(row: SamplerRow, texts: Mapping[int, str], *, longest: int) -> str:
     if row.token is None:
         return "1 other" if row.n == 1 else f"{row.n:,} others"
     name = label(texts[row.token], longest=longest)
-    return f"▸ {name}" if row.came else name
+    return f"{'▸' * row.came}{'◆' * row.hit} {name}".strip()
 
 
 def _logit(logit: float) -> str:
@@ -257,7 +258,8 @@ def _fate_sentence(row: SamplerRow) -> str:
     if row.interval is None:
         return f"drawn with probability {percent(row.final)}"
     low, high = row.interval
-    return f"drawn with probability {percent(row.final)}<br>by random numbers from {low:.4f} to {high:.4f}"
+    hit = ", as that of the run is" if row.hit else ""
+    return f"drawn with probability {percent(row.final)}<br>by random numbers from {low:.4f} to {high:.4f}{hit}"
 
 
 def _summary(steps: SamplerSteps, after: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from dashapp.errors import StoreError
 from dashapp.model.checkpoint import dtype_name, weights_of
 from dashapp.model.generation import draw_tokens
-from dashapp.model.gpt2 import GPT2
+from dashapp.model.gpt2 import GPT2, KeyValueCache
 from dashapp.model.sampling import SamplingSettings
 from dashapp.model.tokenizer import token_text
 from dashapp.store.disk import TraceStore
@@ -29,11 +29,13 @@ def continue_prompt(
     settings: SamplingSettings,
     *,
     store: TraceStore | None,
+    cache: KeyValueCache | None = None,
     watch: Watch = lambda steps: False,
 ) -> Run:
     """The run that continues these tokens (int32 [pos]): from the store, or drawn and kept there.
 
-    A run that `watch` stops keeps what was drawn and is not stored: it is not what its settings determine.
+    cache: of a beginning of the prompt, which is not run again; see `jobs.branching`. A run that `watch` stops keeps
+    what was drawn and is not stored: it is not what its settings determine.
     Raises: StoreUnavailable when the store cannot be read.
     """
     weights, dtype = weights_of(model), dtype_name(model)
@@ -43,7 +45,7 @@ def continue_prompt(
         return known
     steps: list[RunStep] = []
     stop = "none" if settings.max_new_tokens == 0 else "context"  # if nothing is to be drawn, or nothing fits
-    for drawn in draw_tokens(model, prompt_ids, settings):
+    for drawn in draw_tokens(model, prompt_ids, settings, cache=cache):
         steps.append(RunStep(drawn.token, token_text(drawn.token), drawn.u, drawn.top_ids, drawn.top_probs))
         wants_stop = watch(steps)
         if drawn.stop is not None:

@@ -46,7 +46,8 @@ def failure(request_id: str, error: DashappError) -> Outcome:
 
 
 def described(run: Run, weights: Weights, *, seconds: float) -> dict[str, Any]:
-    """What a browser is told of a run: its tokens as text, the key of their trace, and the model's name and shape.
+    """What a browser is told of a run: its tokens as text, the key of their trace, how they were drawn, and the
+    model's name and shape.
 
     weights: those that drew it, under the name that they were asked for by. seconds: it took so long.
     """
@@ -61,5 +62,6 @@ def described(run: Run, weights: Weights, *, seconds: float) -> dict[str, Any]:
         "tokens": token_texts(run.token_ids),
         "n_prompt": run.n_prompt,
         "stop": run.stop,
+        "settings": run.settings.as_dict(),
         "seconds": round(seconds, 3),
     }

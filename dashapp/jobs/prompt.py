@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from dashapp.errors import JobStopped
+from dashapp.jobs.branching import cache_of_ancestor
 from dashapp.jobs.generation import continue_prompt
 from dashapp.jobs.outcome import described
 from dashapp.jobs.request import EXAMPLE, PromptRequest
@@ -73,8 +74,11 @@ def run_prompt(context: Context, request: PromptRequest, *, model: GPT2, store: 
         settings=request.sampling,
         run_format=RUN_FORMAT,
     )
+    n_new = min(request.sampling.max_new_tokens, model.config.n_ctx - len(ids))
+    ancestor = store.get_trace(request.ancestor) if request.ancestor and n_new else None
     with store.computing(key, while_waiting=wait):
-        run = continue_prompt(model, ids, request.sampling, store=store, watch=watch)
+        cache = cache_of_ancestor(ancestor, model, ids, n_new=n_new)
+        run = continue_prompt(model, ids, request.sampling, store=store, cache=cache, watch=watch)
     tell("tracing", run.steps, now=True)  # the text is complete: a person who stopped it can go on
     trace_tokens(
         model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from dash import Input, Output, callback
 from dash.exceptions import PreventUpdate
@@ -59,9 +59,7 @@ def tell_difference(compared: object, units: object) -> tuple[str, str]:
         return GONE, ""
     a, b = found
     places = _place(compared.get("pos_a"), a), _place(compared.get("pos_b"), b)
-    return tokens_sentence(align(a.token_ids, b.token_ids)), expectations_sentence(
-        a, b, *places, units=cast(Units, units)
-    )
+    return tokens_sentence(align(a.token_ids, b.token_ids)), expectations_sentence(a, b, *places, units=units)
 
 
 def draw_beside(panel: Panel, drawn: Drawn, other: Trace, view: Mapping[str, Any]) -> Drawn:

@@ -15,8 +15,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashapp import ids
+from dashapp.errors import BadSampling
 from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, enlarged
 from dashapp.jobs.works import Work
+from dashapp.model.sampling import SamplingSettings
 from dashapp.panels import awaiting
 from dashapp.panels.formulas import Formula
 from dashapp.traces.record import Trace
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import plotly.graph_objects as go
 
-SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt"]
+SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt", "drawn_with"]
 Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token", "vocabulary"]
 
 NULLABLE: Final = ("layer", "head", "target", "against")  # of a selection, where a panel has something to show without
@@ -91,7 +93,8 @@ class Panel:
     """draw(trace, frame=…, then a keyword for each selection field it reads and each knob) → Drawn.
 
     reads: selection fields that change the figure; all but pos are None where none is selected. target, against: tokens
-    of the vocabulary. n_prompt: how many tokens are the prompt's. marks: what the browser outlines and selects by
+    of the vocabulary. n_prompt: how many tokens are the prompt's. drawn_with: the
+    settings of the run on screen, None where they are not known. marks: what the browser outlines and selects by
     itself, as in `KINDS` of 40-panels.js.
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
     work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
@@ -190,6 +193,9 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
     sizes |= {"target": config.d_vocab, "against": config.d_vocab}
     for field in panel.reads:
         value = view.get(field)
+        if field == "drawn_with":
+            chosen[field] = None if value is None else _settings_in(value)
+            continue
         is_inside = not isinstance(value, bool) and isinstance(value, int) and 0 <= value < sizes[field]
         if not is_inside and not (value is None and field in NULLABLE):
             raise ValueError(f"{field} is outside the trace")
@@ -201,6 +207,13 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
             raise ValueError(f"{knob.name} is none of its options")
         chosen[knob.name] = value
     return chosen
+
+
+def _settings_in(value: object) -> SamplingSettings:
+    try:
+        return SamplingSettings(**value)  # type: ignore[arg-type]
+    except (TypeError, BadSampling) as error:
+        raise ValueError("drawn_with is outside of what a run can have") from error
 
 
 def _knob(panel: Panel, slot: ids.Slot, knob: Knob | TextKnob, query: Mapping[str, str]) -> html.Fieldset | html.Label:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashapp.analysis.sampler import SamplerSteps, sampler_rows, sampler_steps
+from dashapp.analysis.sampler import SamplerSteps, number_drawn, sampler_rows, sampler_steps
 from dashapp.figures.generation import percent
 from dashapp.figures.sampler import sampler_table
 from dashapp.figures.theme import Frame
@@ -16,12 +16,29 @@ from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
 N_FIRST: Final = 12  # tokens with a row of their own
+AS_RUN: Final = "run"  # of a knob: what the run on screen was drawn with
 
 
-def draw(trace: Trace, *, pos: int, temperature: str, top_k: str, top_p: str, frame: Frame) -> Drawn:
+def draw(
+    trace: Trace,
+    *,
+    pos: int,
+    n_prompt: int,
+    drawn_with: SamplingSettings | None,
+    temperature: str,
+    top_k: str,
+    top_p: str,
+    frame: Frame,
+) -> Drawn:
     """The likeliest tokens, the one that came, and all others by what becomes of them, step by step."""
-    settings = SamplingSettings(temperature=float(temperature), top_k=int(top_k), top_p=float(top_p))
-    steps = sampler_steps(trace, pos, settings)
+    run = drawn_with or SamplingSettings()
+    settings = SamplingSettings(
+        temperature=run.temperature if temperature == AS_RUN else float(temperature),
+        top_k=run.top_k if top_k == AS_RUN else int(top_k),
+        top_p=run.top_p if top_p == AS_RUN else float(top_p),
+    )
+    number = number_drawn(run.seed, pos + 1 - n_prompt) if _was_drawn(trace, pos, n_prompt, drawn_with) else None
+    steps = sampler_steps(trace, pos, settings, u=number if settings.temperature else None)
     rows = sampler_rows(steps, n_first=N_FIRST)
     figure = sampler_table(
         steps,
@@ -30,7 +47,27 @@ def draw(trace: Trace, *, pos: int, temperature: str, top_k: str, top_p: str, fr
         after=trace.token_texts[pos],
         frame=frame,
     )
-    return Drawn(figure=figure, foot=f"{_what_is_left(steps)} {_what_came(steps)}")
+    drew = _what_was_drawn(steps, run, pos + 1 - n_prompt, number)
+    return Drawn(figure=figure, foot=" ".join(part for part in (_what_is_left(steps), _what_came(steps), drew) if part))
+
+
+def _was_drawn(trace: Trace, pos: int, n_prompt: int, drawn_with: SamplingSettings | None) -> bool:
+    """Whether a random number of the run chose the token after `pos`."""
+    is_generated = n_prompt <= pos + 1 < trace.n_tokens
+    return is_generated and drawn_with is not None and drawn_with.temperature > 0
+
+
+def _what_was_drawn(steps: SamplerSteps, run: SamplingSettings, n: int, number: float | None) -> str:
+    """The seed and the random number of the nth drawn token, and on what it falls with these settings."""
+    if number is None:
+        return ""
+    said = f"Seed {run.seed}, random number {n + 1:,} of the run: {number:.6f}"
+    if steps.hit is None:
+        return f"{said}; temperature 0 needs none."
+    name = f"‘{plain_label(token_text(int(steps.ids[steps.hit])))}’"
+    if steps.hit == steps.came:
+        return f"{said}, which falls on {name} (◆)."
+    return f"{said}, which with these settings falls on {name} (◆)."
 
 
 def _what_is_left(steps: SamplerSteps) -> str:
@@ -72,26 +109,31 @@ SAMPLER = Panel(
         "to 1 falls on one token: each has a stretch as long as its probability, the likeliest first.",
         "Every step is computed over the whole vocabulary by the sampler that generates text. Tokens without a row of "
         "their own stand together with those that share their fate. Bars run from 0 to 100%; logits have none, for "
-        "only their differences matter. A broken line is a cut, ▸ and the amber outline mark the token that came.",
-        "The settings here are this panel's alone: nothing is generated again.",
+        "only their differences matter. A broken line is a cut, ▸ and the amber outline mark the token that came, ◆ "
+        "the one on which the run's random number falls.",
+        "The settings start as the run on screen was drawn and are this panel's alone: nothing is generated again. "
+        "With others, the same random number may fall on another token; after that, a run would have gone elsewhere.",
+        "Random numbers come from NumPy's PCG64, started with the seed, one for each token that is drawn.",
         "Sources: Fan et al. 2018 (top-k); Holtzman et al. 2020 (top-p).",
-        "It does not show which random number the run drew, nor its seed: a trace holds what the model computed, not "
-        "how its text was drawn.",
+        "It does not show a random number for tokens of the prompt, which nobody drew, nor at temperature 0, which "
+        "draws none.",
     ),
-    reads=("pos",),
+    reads=("pos", "n_prompt", "drawn_with"),
     knobs=(
         Knob(
             name="temperature",
             label="Temperature",
-            options={value: value for value in ("0", "0.5", "0.8", "1", "1.5", "2")},
-            start="0.8",
+            options={AS_RUN: "the run's", **{value: value for value in ("0", "0.5", "0.8", "1", "1.5", "2")}},
         ),
-        Knob(name="top_k", label="Top-k", options={"0": "all", **{k: k for k in ("1", "5", "40", "100")}}),
+        Knob(
+            name="top_k",
+            label="Top-k",
+            options={AS_RUN: "the run's", "0": "all", **{k: k for k in ("1", "5", "40", "100")}},
+        ),
         Knob(
             name="top_p",
             label="Top-p",
-            options={value: value for value in ("1", "0.99", "0.95", "0.9", "0.5")},
-            start="0.95",
+            options={AS_RUN: "the run's", **{value: value for value in ("1", "0.99", "0.95", "0.9", "0.5")}},
         ),
     ),
     draw=draw,

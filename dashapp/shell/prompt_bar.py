@@ -96,7 +96,7 @@ def _example(example: Example, model: str) -> list[Any]:
 
 
 def _settings(slot: ids.Slot) -> html.Details:
-    fields = [*(_number(slot, row) for row in NUMBERS), _bos(slot)]
+    fields = [*(_number(slot, row) for row in NUMBERS), _bos(slot), _stop_at_end(slot)]
     return html.Details(
         [html.Summary(id=ids.of(ids.SETTINGS_SUMMARY, slot)), html.Div(fields, className="fields")],
         className="sampling",
@@ -112,7 +112,15 @@ def _number(slot: ids.Slot, row: tuple[str, str, float, str]) -> html.Div:
 
 def _bos(slot: ids.Slot) -> html.Div:
     label = "Start with <|endoftext|>, as in training"
-    return html.Div(dbc.Switch(id=ids.of(ids.BOS, slot), value=EXAMPLE.bos, label=label), className="field bos")
+    switch = dbc.Switch(id=ids.of(ids.BOS, slot), value=EXAMPLE.bos, label=label)
+    both = html.Button("Show with and without it, side by side", id=ids.BOS_BOTH, className="quiet", type="button")
+    return html.Div([switch, *([both] if slot == "a" else [])], className="field bos")
+
+
+def _stop_at_end(slot: ids.Slot) -> html.Div:
+    value = EXAMPLE.sampling.stop_at_end
+    switch = dbc.Switch(id=ids.of(ids.STOP_AT_END, slot), value=value, label="Stop when <|endoftext|> is drawn")
+    return html.Div(switch, className="field bos")
 
 
 def _status(slot: ids.Slot) -> html.Div:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dashapp
-from dashapp.analysis.sampler import SamplerSteps, sampler_rows, sampler_steps, steps_of
+from dashapp.analysis.sampler import SamplerSteps, number_drawn, sampler_rows, sampler_steps, steps_of
 from dashapp.model.sampling import SamplingSettings
 
 if TYPE_CHECKING:
@@ -201,3 +201,22 @@ def test_nothing_came_after_the_last_token(text_model: GPT2) -> None:
     steps = sampler_steps(trace, 0, SamplingSettings())
     assert steps.came is not None
     assert steps.ids[steps.came] == trace.token_ids[1]
+
+
+def test_the_numbers_of_a_run_follow_from_its_seed(text_model: GPT2) -> None:
+    run = dashapp.generate(text_model, "The cat", max_new_tokens=8, seed=2**40 + 3, cache=False)
+    assert [number_drawn(run.settings.seed, n) for n in range(len(run.steps))] == [step.u for step in run.steps]
+
+
+@pytest.mark.parametrize("settings", [each for each in SETTINGS if each.temperature])
+@pytest.mark.parametrize("u", [0.0, 0.31, 0.999999])
+def test_a_number_falls_on_the_token_in_whose_stretch_it_is(settings: SamplingSettings, u: float) -> None:
+    logits = vocabulary_logits()
+    steps = steps_of(logits, settings, u=u)
+    reached = np.cumsum(list(by_hand(logits, settings).final.values()))
+    assert steps.hit == int(np.argmax(reached > u))
+    (row,) = [row for row in sampler_rows(steps, n_first=3) if row.hit]
+    assert row.place == steps.hit
+    assert row.interval is not None
+    low, high = row.interval
+    assert low <= u < high

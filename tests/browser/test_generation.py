@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Complaints, Served
 from tests.browser.steps import (
+    PATIENCE_MS,
     axis_title,
     begin,
     changes,
@@ -68,16 +69,28 @@ def test_a_knob_of_the_sampler_changes_what_may_be_drawn_without_a_run(page: Pag
     tokens(page).nth(2).click()
     panel = page.get_by_role("region", name="The sampler, step by step")
     heading = panel.locator(".annotation-text")
-    expect(heading.nth(2)).to_contain_text("T = 0.8")
+    expect(heading.nth(2)).to_contain_text("T = 0.8")  # as the run was drawn
     run, numbers = page.locator("#slot-a").get_attribute("data-run"), panel.locator(".textpoint")
     panel.get_by_role("group", name="Top-k").get_by_role("radio", name="5", exact=True).check()
     expect(heading.nth(3)).to_contain_text("5 kept")
     expect(panel.locator(".foot")).to_contain_text("top-k cuts 50,252")
-    panel.get_by_role("group", name="Temperature").get_by_role("radio", name="0", exact=True).check()
+    panel.get_by_label("Temperature").select_option("0")
     expect(heading.nth(5)).to_contain_text("1 kept")
     expect(numbers.filter(has_text="100%")).to_have_count(4)  # of the likeliest, after each step
     assert page.locator("#slot-a").get_attribute("data-run") == run
     page.wait_for_url("**sampler.temperature=0**")
+
+
+def test_the_random_number_of_a_drawn_token_is_shown_and_falls_on_it(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    foot = page.get_by_role("region", name="The sampler, step by step").locator(".foot")
+    # The selection begins at the end of the prompt: the first draw follows. PCG64 with seed 0 begins so.
+    expect(foot).to_contain_text("Seed 0, random number 1 of the run: 0.636962, which falls on")
+    tokens(page).nth(12).focus()
+    page.keyboard.press("ArrowRight")
+    expect(foot).to_contain_text("random number 5 of the run", timeout=PATIENCE_MS)
+    tokens(page).nth(3).click()
+    expect(foot).not_to_contain_text("Seed", timeout=PATIENCE_MS)
 
 
 def test_the_selected_token_is_outlined_in_the_surprisal_figure(page: Page, served: Served) -> None:
@@ -167,6 +180,26 @@ def test_stop_keeps_what_was_drawn(page: Page, served: Served) -> None:
     assert 20 < page.locator("#token-strip-a .drawn").count() < 1000
     expect_status(page, "You stopped it.")
     wait_for_figures(page)
+
+
+def test_a_text_to_the_end_of_the_context_says_so(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    page.locator("#settings-summary-a").click()
+    page.get_by_label("Stop when <|endoftext|> is drawn").first.uncheck()
+    generate(page, "word " * 1000, New_tokens=200)
+    expect_status(page, "The model's context is full.")
+    assert tokens(page).count() == 1024
+
+
+def test_a_prompt_is_shown_with_and_without_endoftext_side_by_side(page: Page, served: Served) -> None:
+    open_example(page, served.base)
+    page.locator("#settings-summary-a").click()
+    page.get_by_role("button", name="Show with and without it").press("Enter")
+    expect(page.locator("#compare-title")).to_be_visible()
+    wait_for(page, "done", "b")
+    first = [tokens(page, slot).first.text_content() for slot in ("a", "b")]
+    assert first == ["<|endoftext|>", "Once"]
+    expect(page.locator("#compare-tokens")).to_contain_text("Aligned:", timeout=PATIENCE_MS)
 
 
 def test_a_text_that_is_not_the_runs_is_marked(page: Page, served: Served) -> None:

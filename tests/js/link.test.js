@@ -16,6 +16,14 @@ test("what is written is read back", () => {
   });
 });
 
+test("a branch and a text that does not end at its end are written and read back", () => {
+  const branch = { ...request, then: [50256, 0, 257], stop_at_end: false };
+  assert.deepEqual(link.read(link.write({ a: request, b: branch }, null, {})).b, branch);
+  for (const wrong of ["", "x", "1..2", "1,2", "-1", "123456"]) {
+    assert.ok(!("then" in link.read(`?prompt=a&then=${wrong}`).a), wrong);
+  }
+});
+
 test("any text survives the address", () => {
   for (const prompt of ["", " ", "🙂\n\t", "<script>", "مرحبا", "a\u0000b", "%41&b=c"]) {
     assert.equal(link.read(write({ ...request, prompt })).a.prompt, prompt);

@@ -4,7 +4,7 @@ const test = require("node:test");
 const assert = require("node:assert/strict");
 const shell = require("../../dashapp/assets/js/50-shell.js");
 
-const values = ["Hi", 40, 0.8, 0, 0.95, 0, true, "demo"];
+const values = ["Hi", 40, 0.8, 0, 0.95, 0, true, true, "demo"];
 
 test("ids are 32 hexadecimal digits and differ", () => {
   const ids = Array.from({ length: 100 }, shell.newId);
@@ -17,6 +17,8 @@ test("two requests are the same when all but their ids agree", () => {
   assert.ok(shell.isSameRequest(one, { ...one, id: "2" }));
   assert.ok(!shell.isSameRequest(one, { ...one, seed: 1 }));
   assert.ok(!shell.isSameRequest(one, { ...one, model: "gpt2" }));
+  assert.ok(!shell.isSameRequest(one, { ...one, then: [5] }));
+  assert.ok(shell.isSameRequest({ ...one, then: [5, 6] }, { ...one, then: [5, 6], id: "2" }));
   assert.ok(!shell.isSameRequest(one, null));
 });
 
@@ -36,6 +38,6 @@ test("a link carries the view to a page, and to a panel of it", () => {
 
 test("the settings are one line, without those that cut nothing", () => {
   assert.equal(shell.summary(shell.formRequest(values)), "demo · 40 new · T 0.8 · top-p 0.95 · seed 0");
-  const other = shell.formRequest(["Hi", 0, 1, 50, 1, NaN, false, "gpt2"]);
-  assert.equal(shell.summary(other), "gpt2 · 0 new · T 1 · top-k 50 · seed – · no <|endoftext|>");
+  const other = shell.formRequest(["Hi", 0, 1, 50, 1, NaN, false, false, "gpt2"]);
+  assert.equal(shell.summary(other), "gpt2 · 0 new · T 1 · top-k 50 · seed – · no <|endoftext|> · past <|endoftext|>");
 });

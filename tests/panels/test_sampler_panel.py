@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import dashapp
-from dashapp.jobs.request import EXAMPLE
+from dashapp.figures.tokens import plain_label
+from dashapp.model.tokenizer import token_text
 from dashapp.panels.panel import Drawn, draw
-from dashapp.panels.sampler import N_FIRST, SAMPLER
+from dashapp.panels.sampler import AS_RUN, N_FIRST, SAMPLER
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
+    from dashapp.traces.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +24,68 @@ def trace(text_model: GPT2) -> Trace:
 
 
 def drawn(trace: Trace, pos: int = 1, **knobs: str) -> Drawn:
+    values = {"temperature": "0.8", "top_k": "0", "top_p": "0.95"} | knobs
+    return draw(SAMPLER, trace, view_of(pos=pos, n_prompt=trace.n_tokens, knobs=values))
+
+
+def view_of(**fields: object) -> dict[str, Any]:
+    return {"theme": "light", "text": 1, "drawn_with": None, **fields}
+
+
+@pytest.fixture(scope="module")
+def run(text_model: GPT2) -> Run:
+    settings: dict[str, Any] = {"max_new_tokens": 6, "temperature": 1.3, "top_k": 7, "top_p": 0.9, "seed": 11}
+    return dashapp.generate(text_model, "The cat sat", **settings, cache=False)
+
+
+@pytest.fixture(scope="module")
+def run_trace(run: Run, text_model: GPT2) -> Trace:
+    return dashapp.trace(text_model, run.token_ids, cache=False)
+
+
+def as_the_run(run: Run, trace: Trace, pos: int, **knobs: str) -> Drawn:
     values = {knob.name: knob.default for knob in SAMPLER.knobs} | knobs
-    view: dict[str, Any] = {"theme": "light", "text": 1, "pos": pos, "knobs": values}
-    return draw(SAMPLER, trace, view)
+    fields = {"pos": pos, "n_prompt": run.n_prompt, "drawn_with": run.settings.as_dict(), "knobs": values}
+    return draw(SAMPLER, trace, view_of(**fields))
 
 
-def test_knobs_begin_as_the_example_was_drawn() -> None:
-    defaults = {knob.name: float(knob.default) for knob in SAMPLER.knobs}
-    example = EXAMPLE.sampling
-    assert defaults == {"temperature": example.temperature, "top_k": example.top_k, "top_p": example.top_p}
-    assert all(knob.default in knob.options for knob in SAMPLER.knobs)
+def test_knobs_begin_as_the_run_was_drawn(run: Run, run_trace: Trace) -> None:
+    heads = [note.text for note in as_the_run(run, run_trace, run.n_prompt).figure.layout.annotations]
+    assert "T = 1.3" in heads[2]
+    assert "7 kept" in heads[3]
+    assert all(knob.default == AS_RUN for knob in SAMPLER.knobs)
+
+
+def test_seed_and_number_of_each_drawn_token_are_told_and_fall_on_it(run: Run, run_trace: Trace) -> None:
+    """Against what the run itself kept; so the settings that drew it put its number in its stretch."""
+    for i, step in enumerate(run.steps):
+        shown = as_the_run(run, run_trace, run.n_prompt - 1 + i)
+        name = plain_label(step.text)
+        assert f"Seed 11, random number {i + 1} of the run: {step.u:.6f}, which falls on ‘{name}’ (◆)." in shown.foot
+        (row,) = [text for text in shown.figure.layout.yaxis.ticktext if "◆" in text]
+        assert row.startswith("▸◆ ")
+
+
+def test_with_other_settings_the_same_number_may_fall_elsewhere(run: Run, run_trace: Trace) -> None:
+    for i, step in enumerate(run.steps):
+        foot = as_the_run(run, run_trace, run.n_prompt - 1 + i, top_k="1").foot
+        likeliest = plain_label(token_text(int(step.top_ids[0])))
+        assert f"falls on ‘{likeliest}’ (◆)." in foot
+    foot = as_the_run(run, run_trace, run.n_prompt, temperature="0").foot
+    assert foot.endswith("; temperature 0 needs none.")
+
+
+def test_a_token_that_nobody_drew_has_no_number(run: Run, run_trace: Trace) -> None:
+    for pos in (*range(run.n_prompt - 1), run_trace.n_tokens - 1):
+        assert "Seed" not in as_the_run(run, run_trace, pos).foot
+
+
+def test_settings_that_no_run_has_are_refused(run: Run, run_trace: Trace) -> None:
+    values = {knob.name: knob.default for knob in SAMPLER.knobs}
+    for wrong in ({"temperature": -1}, {"depth": 1}, [], "x"):
+        view = view_of(pos=1, n_prompt=run.n_prompt, drawn_with=wrong, knobs=values)
+        with pytest.raises(ValueError, match="drawn_with"):
+            draw(SAMPLER, run_trace, view)
 
 
 def test_foot_counts_what_each_cut_takes(trace: Trace) -> None:

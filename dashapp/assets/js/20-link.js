@@ -48,6 +48,8 @@
       if (Number.isFinite(request[name])) query.set(before + short, String(request[name]));
     }
     query.set(`${before}bos`, request.bos ? "1" : "0");
+    if (request.stop_at_end === false) query.set(`${before}stop`, "0");
+    if (request.then && request.then.length) query.set(`${before}then`, request.then.join("."));
     if (request.model) query.set(`${before}model`, request.model);
   }
 
@@ -80,6 +82,9 @@
       const value = asked.get(before + short);
       if (value !== null && value.trim() !== "" && Number.isFinite(Number(value))) fields[name] = Number(value);
     }
+    if (asked.get(`${before}stop`) === "0") fields.stop_at_end = false;
+    const then = asked.get(`${before}then`);
+    if (then !== null && /^\d{1,5}(\.\d{1,5})*$/.test(then)) fields.then = then.split(".").map(Number);
     if (asked.get(`${before}model`)) fields.model = asked.get(`${before}model`);
     if (query.get(`${before}weights`)) fields.weights = query.get(`${before}weights`);
     return fields;

@@ -65,8 +65,8 @@
       const { rule, instance, remedy, cut } = told;
       return { ...base, phase: "failed", rule, instance, remedy, cut };
     }
-    const { tokens, n_prompt: nPrompt, trace, stop, seconds } = told;
-    return { ...base, phase: "done", tokens, nPrompt, trace, stop, seconds, model: modelOf(told) };
+    const { tokens, n_prompt: nPrompt, trace, stop, seconds, settings } = told;
+    return { ...base, phase: "done", tokens, nPrompt, trace, stop, seconds, settings, model: modelOf(told) };
   }
 
   /** What the browser must know of the model that computed a run; null where the server did not say. */

@@ -211,7 +211,7 @@
     const { no_update: same, shell, compare } = window.dash_clientside;
     const { slot, reads, shares, defaults } = spec;
     const run = slot === "b" ? runB : runA;
-    const shown = { ...shell.shown(run, slot, selection, alignment), n_prompt: run ? run.nPrompt : null };
+    const shown = { ...shell.shown(run, slot, selection, alignment), n_prompt: run ? run.nPrompt : null, drawn_with: (run && run.settings) || null };
     const absence = waiting(run) || compare.absence(slot, shown, selection, reads);
     const knobs = Object.fromEntries((knobIds || []).map((id, i) => [id.name, knobValues[i]]));
     if (knobIds && knobIds.length) shell.keepKnobs(knobIds[0].panel, knobs, defaults);

@@ -4,7 +4,7 @@
 (function () {
   "use strict";
 
-  const FIELDS = ["prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "bos", "model"];
+  const FIELDS = ["prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "bos", "stop_at_end", "model"];
   const EXAMPLE_PROMPT = "Once upon a time, there was a little";
   const THEME_KEY = "dashapp-theme";
   const TEXT_KEY = "dashapp-text";
@@ -39,7 +39,8 @@
 
   /** Whether two requests ask for the same; ids differ always. */
   function isSameRequest(one, other) {
-    return Boolean(one) && Boolean(other) && FIELDS.every((name) => one[name] === other[name]);
+    if (!one || !other || String(one.then || "") !== String(other.then || "")) return false;
+    return FIELDS.every((name) => one[name] === other[name]);
   }
 
   // A slot's request and run -------------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@
       case "retry":
         return [{ ...request, id: newId() }, same(), ...keep];
       case "cut": {
-        const shorter = { ...request, prompt: run.cut, id: newId() };
+        const shorter = { ...request, then: undefined, prompt: run.cut, id: newId() };
         return [shorter, same(), run.cut, ...keep.slice(1)];
       }
       default:
@@ -80,7 +81,7 @@
     if (slot === "a") restore(found);
     const keep = FIELDS.map(same);
     if (!fields) return [same(), same(), ...keep];
-    const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, ...fields };
+    const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, stop_at_end: true, ...fields };
     if (isSameRequest(wanted, request)) return [same(), same(), ...keep];
     return [{ ...wanted, id: newId() }, same(), ...FIELDS.map((name) => wanted[name])];
   }
@@ -185,6 +186,7 @@
     if (form.top_p !== 1) parts.push(`top-p ${shown(form.top_p)}`);
     parts.push(`seed ${shown(form.seed)}`);
     if (!form.bos) parts.push("no <|endoftext|>");
+    if (form.stop_at_end === false) parts.push("past <|endoftext|>");
     return parts.join(" · ");
   }
 
@@ -400,6 +402,7 @@
       if (id === "selection-undo") undo();
       if (id === "share") share(event.target);
       if (id === "go-a") hint("");
+      if (id === "bos-both") ours().compare.withAndWithout(requests.a);
       if (event.target.matches("#examples a")) openExample(event.target);
     });
     document.addEventListener("change", (event) => {

@@ -8,7 +8,7 @@
 (function () {
   "use strict";
 
-  const FIELDS = ["prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "bos", "model"];
+  const FIELDS = ["prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "bos", "stop_at_end", "model"];
   const EXAMPLE = { prompt: "Once upon a time, there was a little", word: "little", instead: "big" }; // the bundled one
   const MARKS = ["unaligned", "replaced"];
 
@@ -60,7 +60,7 @@
     const [other, run] = slot === "a" ? ["b", runB] : ["a", runA];
     if (!run || run.phase !== "done") return null;
     const shown = ours().shell.shown(run, other, selection, alignment);
-    return absence(other, shown, selection, reads) ? null : { key: run.trace, selection: { ...shown, n_prompt: run.nPrompt } };
+    return absence(other, shown, selection, reads) ? null : { key: run.trace, selection: { ...shown, n_prompt: run.nPrompt, drawn_with: run.settings || null } };
   }
 
   /** How each token of a slot is marked: "same", "replaced" or "unaligned". */
@@ -157,6 +157,18 @@
     }
   }
 
+  /** The prompt on screen beside itself: with <|endoftext|> in front, and without. */
+  function withAndWithout(request) {
+    if (!request) return;
+    ask("b", { ...request, bos: !request.bos });
+    openPage();
+  }
+
+  /** Go to the page Compare, as a click on its link does. */
+  function openPage() {
+    document.querySelector("nav.pages a[href^='/compare']").click();
+  }
+
   function ask(slot, request) {
     write(slot, request);
     ours().set_props(`request-${slot}`, { data: { ...request, id: ours().shell.newId() } });
@@ -167,7 +179,7 @@
     for (const field of FIELDS) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
   }
 
-  const compare = { counterpart, posIn, absence, beside, kinds, pair, compared, mark, link, idText, keepOpen, offers, exampleOf, fill };
+  const compare = { counterpart, posIn, absence, beside, kinds, pair, compared, mark, link, idText, keepOpen, offers, exampleOf, fill, withAndWithout, ask, openPage };
   if (typeof module !== "undefined") module.exports = compare;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { compare });
 })();
