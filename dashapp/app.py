@@ -36,6 +36,8 @@ PAGES: Final = (
 # What the fork server imports before the first job: the model, all that a job runs, and the module its function is in.
 PRELOAD: Final = ("dashapp.jobs.warm", "dashapp.jobs.prompt", "dashapp.shell.callbacks")
 
+LARGEST_REQUEST: Final = 8_000_000  # bytes; a megabyte of text is still told in words that it is too long
+
 HEADERS: Final = {
     "Referrer-Policy": "no-referrer",  # an address holds a prompt
     "X-Content-Type-Options": "nosniff",
@@ -160,6 +162,7 @@ def open_source(settings: Settings) -> Source:
 def _new_server(settings: Settings) -> Flask:
     server = Flask("dashapp")
     server.secret_key = settings.secret_key or _kept_secret(settings.cache_dir / "secret_key")
+    server.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
     server.config["COMPRESS_MIMETYPES"] = [
         "text/html",
         "text/css",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import dash_bootstrap_components as dbc
@@ -19,6 +19,7 @@ from dash import (
     no_update,
     register_page,
 )
+from dash.exceptions import PreventUpdate
 
 from dashapp import ids
 from dashapp.panels.catalogue import PANELS
@@ -77,17 +78,19 @@ register_page(__name__, path="/compare", name="Compare", title="Compare · Insid
     State(ids.COMPARE_QUERY, "data"),
     prevent_initial_call=True,
 )
-def open_pairs(
-    wanted: Sequence[str], pairs: Sequence[Mapping[str, str]], shown: Sequence[str], query: Mapping[str, str]
-) -> tuple[list[Any], list[str]]:
+def open_pairs(wanted: object, pairs: object, shown: object, query: object) -> tuple[list[Any], list[str]]:
     """What stands in each pair: those that are open already stay as they are."""
+    if not isinstance(pairs, list) or not all(isinstance(pair, dict) and pair.get("panel") in PANELS for pair in pairs):
+        raise PreventUpdate  # no page of ours sends it
+    asked, there = _panels_in(wanted), _panels_in(shown)
+    knobs = {name: value for name, value in query.items() if isinstance(value, str)} if isinstance(query, dict) else {}
 
     def children(name: str) -> Any:
-        if (name in wanted) == (name in shown):
+        if (name in asked) == (name in there):
             return no_update
-        return _pair(name, query) if name in wanted else []
+        return _pair(name, knobs) if name in asked else []
 
-    return [children(pair["panel"]) for pair in pairs], list(wanted)
+    return [children(pair["panel"]) for pair in pairs], asked
 
 
 clientside_callback(
@@ -125,8 +128,12 @@ clientside_callback(
 
 def open_panels(names: str | None) -> list[str]:
     """The panels that an address names, in the order of the catalogue; those open at first, where it names none."""
-    named = OPEN_AT_FIRST if names is None else names.split(".")
-    return [name for name in PANELS if name in named]
+    return _panels_in(list(OPEN_AT_FIRST) if names is None else names.split("."))
+
+
+def _panels_in(names: object) -> list[str]:
+    """The panels that a list names, in the order of the catalogue."""
+    return [name for name in PANELS if isinstance(names, list) and name in names]
 
 
 def _pair(name: str, query: Mapping[str, str]) -> list[html.Div]:

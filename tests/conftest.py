@@ -10,7 +10,11 @@ import pytest
 from tests.doubles import TINY, TINY_TEXT, save_model_folder, tiny_model
 
 if TYPE_CHECKING:
+    from dash import Dash
+    from flask.testing import FlaskClient
+
     from dashapp.model.gpt2 import GPT2
+    from dashapp.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +33,27 @@ def text_model() -> GPT2:
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of `text_model` in Hugging Face format, shared: tests read it and do not change it."""
     return save_model_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def settings(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """What `app` was made with."""
+    from dashapp.settings import Settings  # here and below: most tests need no Dash
+
+    folder = tmp_path_factory.mktemp("app")
+    return Settings(model=str(model_folder), cache_dir=folder / "cache", models_dir=folder / "models")
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> Dash:
+    """The one app that a process may make, shared: tests ask it and do not change it."""
+    from dashapp.app import create_app
+
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: Dash) -> FlaskClient:
+    """Somebody who asks the app without a browser."""
+    client: FlaskClient = app.server.test_client()
+    return client

@@ -17,29 +17,12 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from dashapp import ids
-from dashapp.app import HEADERS, create_app, open_source
+from dashapp.app import HEADERS, LARGEST_REQUEST, create_app, open_source
 from dashapp.jobs.request import EXAMPLE
 from dashapp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "dashapp" / "assets"
-
-
-@pytest.fixture(scope="module")
-def settings(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("app")
-    return Settings(model=str(model_folder), cache_dir=folder / "cache", models_dir=folder / "models")
-
-
-@pytest.fixture(scope="module")
-def app(settings: Settings) -> Dash:
-    return create_app(settings)
-
-
-@pytest.fixture
-def client(app: Dash) -> FlaskClient:
-    client: FlaskClient = app.server.test_client()
-    return client
 
 
 def elements(node: Any) -> Iterator[dict[str, Any]]:
@@ -174,6 +157,16 @@ def test_every_stylesheet_font_and_script_is_answered(client: FlaskClient) -> No
     for path in paths:
         with client.get(path) as response:
             assert response.status_code == 200, path
+
+
+def test_a_question_of_many_megabytes_is_refused_unread(client: FlaskClient) -> None:
+    whole = EXAMPLE.as_json() | {"model": "tiny", "prompt": "x" * LARGEST_REQUEST}
+    assert client.post("/_dash-update-component", json=whole).status_code == 413
+
+
+def test_a_megabyte_of_text_is_refused_in_words(client: FlaskClient) -> None:
+    answer = ask(client, EXAMPLE.as_json() | {"model": "tiny", "prompt": "\u202e" * 1_000_000})
+    assert (answer["kind"], answer["error"]) == ("refused", "PromptTooLarge")
 
 
 def test_answers_are_compressed(client: FlaskClient) -> None:

@@ -61,9 +61,9 @@ GONE = "What the model did with this prompt is no longer in the cache. Press Gen
     State(ids.part("view", MATCH, MATCH), "id"),
     prevent_initial_call=True,
 )
-def draw_panel(view: object, view_id: dict[str, str]) -> tuple[Any, Any, str]:
+def draw_panel(view: object, view_id: object) -> tuple[Any, Any, str]:
     """Figure, foot line and fault of the panel whose view has changed."""
-    panel = PANELS.get(view_id.get("panel", ""))
+    panel = _panel_of(view_id)
     if panel is None or not isinstance(view, dict):
         raise PreventUpdate
     trace = Source.here().trace(view.get("key"))
@@ -88,9 +88,9 @@ def draw_panel(view: object, view_id: dict[str, str]) -> tuple[Any, Any, str]:
     State(ids.part("view", MATCH, MATCH), "id"),
     prevent_initial_call=True,
 )
-def ask_for_work(asked: object, view: object, view_id: dict[str, str]) -> tuple[dict[str, Any], Any, Any]:
+def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str, Any], Any, Any]:
     """How the work of a panel's view fares, and when it is done the figure and foot line with it."""
-    panel = PANELS.get(view_id.get("panel", ""))
+    panel = _panel_of(view_id)
     trace = Source.here().trace(view.get("key")) if isinstance(view, dict) else None
     if panel is None or not isinstance(view, dict) or trace is None:
         raise PreventUpdate
@@ -107,6 +107,12 @@ def ask_for_work(asked: object, view: object, view_id: dict[str, str]) -> tuple[
     if drawn is None:
         return state_as_json(work, state), no_update, no_update
     return state_as_json(work, state), drawn.figure, drawn.foot
+
+
+def _panel_of(part_id: object) -> Panel | None:
+    """The panel of a part's id that a browser sent."""
+    name = part_id.get("panel") if isinstance(part_id, dict) else None
+    return PANELS.get(name) if isinstance(name, str) else None
 
 
 def _drawn(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:

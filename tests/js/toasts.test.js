@@ -30,6 +30,11 @@ test("a failure of the server is said and passed on as it is", async () => {
   }
 });
 
+test("what was too much for the server is said to be", async () => {
+  const { said } = await fetched(CALLBACK, async () => ({ status: 413 }));
+  assert.equal(said[0].remedy, "Shorten the prompt.");
+});
+
 test("an unreachable server is said, and the caller gets the same error", async () => {
   const failure = new TypeError("Failed to fetch");
   const { said, thrown } = await fetched(CALLBACK, async () => { throw failure; });

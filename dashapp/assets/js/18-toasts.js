@@ -18,6 +18,13 @@
   /** What an answer that is none means; null for an answer. @param {number} status - of HTTP */
   function refusal(status) {
     if (status < 400) return null;
+    if (status === 413) {
+      return {
+        rule: "The server takes no question of many megabytes.",
+        instance: "The last one was one (HTTP 413).",
+        remedy: "Shorten the prompt.",
+      };
+    }
     return {
       rule: "The server answers every question of this page.",
       instance: `It could not answer the last one (HTTP ${status}).`,
