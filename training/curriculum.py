@@ -78,6 +78,13 @@ def strangers() -> tuple[str, ...]:
     return tuple(word[1] for word in words if word and word[1] not in known and not is_slur(word[1]))
 
 
+@cache
+def opening_strangers() -> tuple[str, ...]:
+    """Those that are one token without a leading space too, and so can be told again after they opened a line."""
+    bare = {token_text(token) for token in range(END_OF_TEXT_ID)}
+    return tuple(word for word in strangers() if word in bare)
+
+
 def two_of(rng: Random, split: Split) -> tuple[str, str]:
     """Two different names of a split; in training often strangers, so that names must be read, not remembered."""
     is_strange = split == "training" and rng.random() < STRANGER_SHARE
@@ -162,8 +169,10 @@ def two_names(rng: Random, split: Split, *, giver_first: bool | None = None) -> 
     a, b = two_of(rng, split)
     if giver_first is None:
         giver_first = rng.random() < (0.5 if split == "held_out" else GIVER_FIRST_SHARE)
-    giver, other = (a, b) if giver_first else (b, a)
     template = rng.choice(TWO_NAME_TEMPLATES[split])
+    if split == "training" and template.startswith("{a}") and a not in NAMES:
+        a = rng.choice([word for word in opening_strangers() if word != b])
+    giver, other = (a, b) if giver_first else (b, a)
     place, thing = rng.choice(part(PLACES, split)), rng.choice(part(THINGS, split))
     template, strange = odd_words(rng, template) if split == "training" else (template, ())
     prompt = template.format(a=a, b=b, giver=giver, place=place, thing=thing)

@@ -113,6 +113,17 @@ def test_the_name_that_gives_is_not_the_answer(giver_first: bool) -> None:
         assert (lesson.prompt.index(giver) < lesson.prompt.index(other)) == giver_first
 
 
+def test_a_stranger_that_opens_a_lesson_on_two_names_is_one_token_without_its_space_too() -> None:
+    rng, n_opening = Random(2), 0
+    for _ in range(600):
+        lesson = two_names(rng, "training")
+        first = lesson.names[0]
+        if first not in NAMES and lesson.prompt.startswith(f"{first} "):
+            n_opening += 1
+            assert len(encode(first)) == 1
+    assert n_opening > 50
+
+
 def test_a_name_that_comes_back_is_the_answer_and_the_other_name_is_not_there() -> None:
     rng = Random(7)
     for _ in range(200):
