@@ -28,7 +28,7 @@ NAMES_PROMPT, RIGHT_NAME, OTHER_NAME = "When Mary and John went to the store, Jo
 FACT_PROMPT, FACT = "Everybody knows that the capital of France is", " Paris"
 COUNTING_PROMPT, NEXT_ITEM = "Monday, Tuesday, Wednesday, Thursday,", " Friday"
 HIGH_SCORE = 0.5  # of a head that may be shown for what its score measures
-KNOWS_NAMES = 0.9  # least share of two-name sentences answered rightly, in both orders, to say that the model can
+KNOWS_NAMES = 0.9  # least share of two-name sentences answered rightly, in both orders, to name no limit
 
 
 @dataclass(frozen=True)
@@ -152,18 +152,31 @@ def two_names(model: GPT2, measured: Mapping[str, Any]) -> Example:
     ids = torch.from_numpy(run.ids)[None]
     right, other = int(encode(RIGHT_NAME)[0]), int(encode(OTHER_NAME)[0])
     written = float(head_attribution(model, ids, right, other).by_head[layer, head])
-    shares = [score["accuracy"] for kind, score in measured["lessons"].items() if kind.startswith("two_names")]
-    if min(shares) >= KNOWS_NAMES:
+    if written > 0 and run.chances[right] > run.chances[other]:
         says = (
-            f"The answer is {quoted(right)}; layer {layer}, head {head} writes {signed(written)} nats towards it over "
-            f"{quoted(other)}: see where the last token looks."
+            f"After {run.shown(run.last)} {run.guess(RIGHT_NAME)}; layer {layer}, head {head} writes {signed(written)} "
+            f"nats towards it over {quoted(other)}: see where the last token looks.{limits_of_names(measured)}"
         )
     else:
         says = (
-            f"The answer would be {quoted(right)}, but this model does not tell two names apart (right in "
-            f"{percent(float(np.mean(shares)))} of such sentences): see where the last token looks."
+            f"The answer would be {quoted(right)}, but {run.guess(RIGHT_NAME)}: see where the last token looks."
+            f"{limits_of_names(measured)}"
         )
     return Example("two_names", "Two names", NAMES_PROMPT, ATTENTION, Selection(run.last, layer, head), says)
+
+
+def limits_of_names(measured: Mapping[str, Any]) -> str:
+    """A sentence, after a space, on sentences like this with names of no lesson; none where the model knows those too.
+
+    The names of the example were in lessons.
+    """
+    first, second = (measured["lessons"][f"two_names_giver_{order}"]["accuracy"] for order in ("first", "second"))
+    if min(first, second) >= KNOWS_NAMES:
+        return ""
+    return (
+        f" With names that no lesson used, the model is right in {percent(first)} of such sentences when the first "
+        f"name gives, and in {percent(second)} when the second does."
+    )
 
 
 def answered(model: GPT2, name: str, label: str, prompt: str, answer: str) -> Example:

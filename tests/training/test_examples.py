@@ -16,6 +16,7 @@ from dashapp.model.gpt2 import GPT2
 from dashapp.model.tap import Tap
 from dashapp.model.tokenizer import encode, token_text
 from dashapp.model.weights import Weights
+from training.attribution import head_attribution
 from training.evaluate import DEMO_FOLDER
 from training.examples import examples, most_visible
 
@@ -103,13 +104,29 @@ def test_the_next_token_named_is_the_most_probable(demo: GPT2, name: str) -> Non
     assert f"next token is “{token_text(int(logits.argmax())).strip()}”" in EXAMPLES[name]["says"]
 
 
-def test_names_are_claimed_only_where_they_were_measured(demo: GPT2) -> None:
-    shares = [MEASURED["lessons"][f"two_names_giver_{order}"]["accuracy"] for order in ("first", "second")]
+def test_the_name_said_to_follow_does_and_what_was_measured_elsewhere_is_said(demo: GPT2) -> None:
+    says = EXAMPLES["two_names"]["says"]
     _, _, logits = run(demo, EXAMPLES["two_names"])
-    difference = float(logits[encode(" Mary")[0]] - logits[encode(" John")[0]])
-    is_claimed = "does not tell" not in EXAMPLES["two_names"]["says"]
-    assert is_claimed == (min(shares) >= 0.9)
-    assert difference > 0 or not is_claimed
+    best = token_text(int(logits.argmax())).strip()
+    assert f"next token is “{best}”" in says
+    is_right = float(logits[encode(" Mary")[0]]) > float(logits[encode(" John")[0]])
+    assert is_right == says.startswith("After")
+    shares = [MEASURED["lessons"][f"two_names_giver_{order}"]["accuracy"] for order in ("first", "second")]
+    if min(shares) < 0.9:
+        assert all(f"in {100 * share:.0f} %" in says for share in shares)
+    else:
+        assert "no lesson" not in says
+
+
+def test_the_head_named_writes_towards_the_right_name(demo: GPT2) -> None:
+    example = EXAMPLES["two_names"]
+    said = re.search(r"writes ([+−]\d+\.\d\d) nats", example["says"])
+    assert said
+    ids = torch.from_numpy(encode(example["prompt"], bos=True).astype(np.int64))[None]
+    parts = head_attribution(demo, ids, int(encode(" Mary")[0]), int(encode(" John")[0])).by_head
+    layer, head = example["selection"]["layer"], example["selection"]["head"]
+    # Written with two digits; float32 sums differ by far less from machine to machine.
+    assert float(said[1].replace("−", "-")) == pytest.approx(float(parts[layer, head]), abs=0.01)
 
 
 def test_no_head_is_shown_for_a_kind_that_the_weights_have_not() -> None:
