@@ -3,7 +3,7 @@
     DashappError
     ├── PromptError       the person at the prompt can fix it
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
-    │   ├── NotOneToken   NotASum
+    │   ├── NotOneToken   NotASum   NotADimension
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   UnknownAllowedModel   PortTaken   TransformersMissing
     ├── ModelError        whoever chose the model can fix it
@@ -110,6 +110,15 @@ class NotASum(PromptError):
             "A sum of tokens has words with + or − between them, and blanks around these.",
             f"Here it says {text!r}.",
             "Write it as in: king − man + woman.",
+        )
+
+
+class NotADimension(PromptError):
+    def __init__(self, text: str, d_model: int, most: int) -> None:
+        super().__init__(
+            f"Dimensions are numbers from 0 to {d_model - 1:,}, at most {most} of them, with commas between.",
+            f"Here it says {text!r}.",
+            "Write them as in: 0, 1, 2.",
         )
 
 

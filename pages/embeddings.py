@@ -9,7 +9,10 @@ from dash import html, register_page
 from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import layout as panel_layout
 
-SHOWN: Final = ("vector-rows", "vector-map", "vector-similarity", "nearest-tokens")
+SHOWN: Final = (
+    *("vector-rows", "vector-map", "vector-similarity", "nearest-tokens", "between-layers"),
+    *("sum-shares", "position-likeness", "position-curve", "position-lines"),
+)
 
 
 def layout(**query: str) -> html.Div:

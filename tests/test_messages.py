@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "PromptTooLong": ({"n_tokens": 1203, "n_ctx": 1024}, ("1,203", "1,024", "179")),
     "PromptTooLarge": ({"size_bytes": 123_456, "limit_bytes": 65_536}, ("123,456", "65,536")),
     "NotOneToken": ({"text": "queenly", "tokens": ["queen", "ly"]}, ("'queenly' is 2 tokens: 'queen', 'ly'.",)),
+    "NotADimension": ({"text": "x", "d_model": 768, "most": 6}, ("0 to 767", "at most 6", "'x'")),
     "NotASum": ({"text": "king −"}, ("'king −'",)),
     "UnencodablePrompt": ({"position": 41, "character": "\ud83d"}, ("Character 42", r"'\ud83d'")),
     "BadSampling": (

@@ -81,7 +81,7 @@ def vector_rows(
         zmax=limit,
         zmid=0,
         colorscale=frame.signed_scale,
-        colorbar=_colour_bar("value", frame) | {"yanchor": "top", "ypad": 0},
+        colorbar=colour_bar("value", frame) | {"yanchor": "top", "ypad": 0},
         zhoverformat=".3g",
         hovertemplate=_cell_sentence(shown),
     )
@@ -241,15 +241,20 @@ def with_room_for_names(points: np.ndarray, texts: Sequence[str], frame: Frame) 
 
 def _position_bar(n_tokens: int, frame: Frame) -> dict[str, Any]:
     last = max(1, n_tokens - 1)
-    bar = _colour_bar("position in the text", frame) | {"x": 0, "xanchor": "left"}  # a map may not fill the width
+    bar = colour_bar("position in the text", frame) | {"x": 0, "xanchor": "left"}  # a map may not fill the width
     return bar | {"tickvals": [0, last], "ticktext": ["first", "last"], "outlinecolor": frame.colours.edge}
 
 
 # Vectors against each other ------------------------------------------------------------------------------------------
 
 
-def similarity_square(found: Similarity, *, texts: Sequence[str], frame: Frame) -> go.Figure:
-    """Cosine of each token's vector with each, −1 to 1, a token a row and a column; of many tokens some to a cell."""
+def similarity_square(
+    found: Similarity, *, texts: Sequence[str], frame: Frame, of: Literal["token", "position"] = "token"
+) -> go.Figure:
+    """Cosine of each token's vector with each, −1 to 1, a token a row and a column; of many tokens some to a cell.
+
+    of: what they are called; positions have no text.
+    """
     n_tokens = len(texts)
     n_each = tokens_a_cell(n_tokens)
     names = block_names(texts, n_each)
@@ -264,9 +269,9 @@ def similarity_square(found: Similarity, *, texts: Sequence[str], frame: Frame) 
         hoverongaps=False,
         colorscale=frame.signed_scale if is_exact else degree_scale(frame),
         showscale=False,
-        hovertemplate=_similarity_sentence(is_exact=is_exact, is_pooled=n_each > 1),
+        hovertemplate=_similarity_sentence(of, is_exact=is_exact, is_pooled=n_each > 1),
     )
-    summary = f"The cosine similarity of the vectors of {n_tokens} tokens, each with each."
+    summary = f"The cosine similarity of the vectors of {n_tokens} {of}s, each with each."
     side = min(84 * n_tokens, 270 if frame.is_narrow else 640)
     figure = framed(cells, _bar_of_cosines(frame), frame=frame, height=max(120, side) + 160, summary=summary)
     # Compared, the colours of two squares stay as they are: their bounds are natural, in degrees or not.
@@ -330,16 +335,16 @@ def _mixed(one: str, other: str, share: float) -> str:
     return f"rgb({red}, {green}, {blue})"
 
 
-def _similarity_sentence(*, is_exact: bool, is_pooled: bool) -> str:
+def _similarity_sentence(of: str, *, is_exact: bool, is_pooled: bool) -> str:
     value = "cosine %{z:.3f}" if is_exact else "%{z}° apart, within half a degree"
     if is_pooled:
-        return f"tokens %{{y}} and tokens %{{x}}:<br>furthest from a right angle: {value}<extra></extra>"
-    return f"token %{{y}} and token %{{x}}:<br>{value}<extra></extra>"
+        return f"{of}s %{{y}} and {of}s %{{x}}:<br>furthest from a right angle: {value}<extra></extra>"
+    return f"{of} %{{y}} and {of} %{{x}}:<br>{value}<extra></extra>"
 
 
 def _bar_of_cosines(frame: Frame) -> go.Scatter:
     """The colour bar, alone: cells in degrees have another."""
-    bar = _colour_bar("cosine", frame) | {"x": 0, "xanchor": "left"}  # the square does not fill the width
+    bar = colour_bar("cosine", frame) | {"x": 0, "xanchor": "left"}  # the square does not fill the width
     marker = {
         "color": [0],
         "cmin": -1,
@@ -351,7 +356,7 @@ def _bar_of_cosines(frame: Frame) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
 
 
-def _colour_bar(title: str, frame: Frame) -> dict[str, Any]:
+def colour_bar(title: str, frame: Frame) -> dict[str, Any]:
     """A short bar above the figure."""
     return {
         "orientation": "h",

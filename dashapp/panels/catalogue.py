@@ -17,6 +17,7 @@ from dashapp.jobs.works import WORKS, Works
 from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
 from dashapp.panels.awaiting import marked, order_of, state_as_json
 from dashapp.panels.beside import draw_beside
+from dashapp.panels.between_layers import BETWEEN_LAYERS
 from dashapp.panels.gelu import GELU
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
@@ -26,6 +27,7 @@ from dashapp.panels.nearest_tokens import NEAREST_TOKENS
 from dashapp.panels.next_tokens import NEXT_TOKENS
 from dashapp.panels.panel import Drawn, Panel, draw, work_of
 from dashapp.panels.parity import PARITY
+from dashapp.panels.positions import POSITION_CURVE, POSITION_LIKENESS, POSITION_LINES, SUM_SHARES
 from dashapp.panels.resid_norms import RESID_NORMS
 from dashapp.panels.sampler import SAMPLER
 from dashapp.panels.source import Source
@@ -43,7 +45,8 @@ PANELS: Final[dict[str, Panel]] = {
     for panel in (
         *(NEXT_TOKENS, SAMPLER, SURPRISAL),
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
-        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_SIMILARITY, NEAREST_TOKENS),
+        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
+        *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
         *(LOGIT_LENS, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(GELU, MLP_NEURONS, RESID_NORMS),
         PARITY,

@@ -202,6 +202,26 @@ FORMULAS: Final[dict[str, Notation]] = {
         "share of the variance along component c is its squared singular value over the sum of all",
         "Pearson 1901; by singular values as in Jolliffe 2002",
     ),
+    "sum-parts": Notation(
+        "Squared length of a sum",
+        (r"\left\| t + p \right\|^2 = \left\| t \right\|^2 + \left\| p \right\|^2 + 2 \, t \cdot p",),
+        "the squared length of t plus p is that of t, plus that of p, plus twice their dot product",
+        "the law of cosines",
+    ),
+    "cka": Notation(
+        "Linear CKA, unbiased",
+        (
+            r"\text{CKA}(X, Y) = \frac{\text{HSIC}(K, L)}{\sqrt{\text{HSIC}(K, K) \, \text{HSIC}(L, L)}}",
+            r"\text{HSIC}(K, L) = \frac{1}{n (n - 3)} \sum_{i \neq j} \tilde{K}_{ij} \, \tilde{L}_{ij}",
+            r"\tilde{K}_{ij} = K_{ij} - \frac{k_i + k_j}{n - 2} + \frac{\sum_{m} k_m}{(n - 1) (n - 2)}",
+            r"K = X X^{\top} , \quad k_i = \sum_{m \neq i} K_{im}",
+        ),
+        "CKA of X and Y is HSIC of K and L over the square root of HSIC of K and K times HSIC of L and L; HSIC is the "
+        "sum over pairs of different tokens of K tilde times L tilde, over n times n minus 3; K tilde of i and j is K "
+        "of i and j, minus k i plus k j over n minus 2, plus the sum of all k over n minus 1 times n minus 2; K is X "
+        "times X transposed, and k i the sum of row i without its diagonal; L is the same of Y",
+        "Kornblith et al. 2019; estimator of Song et al. 2012, equation 5, as in Székely & Rizzo 2014",
+    ),
     "umap": Notation(
         "UMAP",
         (

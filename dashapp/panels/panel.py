@@ -7,7 +7,7 @@ the run, the selection and its knobs, and only a view that differs is sent to th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dash_bootstrap_components as dbc
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt", "drawn_with"]
-Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token", "vocabulary"]
+Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token", "vocabulary", "between"]
 
 NULLABLE: Final = ("layer", "head", "target", "against")  # of a selection, where a panel has something to show without
 
@@ -96,6 +96,8 @@ class Panel:
     of the vocabulary. n_prompt: how many tokens are the prompt's. drawn_with: the
     settings of the run on screen, None where they are not known. marks: what the browser outlines and selects by
     itself, as in `KINDS` of 40-panels.js.
+    when: fields of `reads` that count only while a knob has a value, (knob, value); otherwise they are None, and
+    another selection draws nothing anew.
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
     work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
     draw has `result` too: its arrays by name, None while they are not there.
@@ -107,6 +109,7 @@ class Panel:
     about: tuple[str | Formula, ...]
     draw: Callable[..., Drawn]
     reads: tuple[SelectionField, ...] = ()
+    when: Mapping[SelectionField, tuple[str, str]] = field(default_factory=dict)
     marks: Mark | None = None
     knobs: tuple[Knob | TextKnob, ...] = ()
     work: Callable[..., Work | None] | None = None
@@ -131,7 +134,7 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
     # Dash's annotation knows of no data attributes.
     marks: Any = {"data-marks": panel.marks, "data-slot": slot} if panel.marks else {}
     defaults = {knob.name: knob.default for knob in panel.knobs}
-    spec = {"slot": slot, "reads": panel.reads, "shares": shares, "defaults": defaults}
+    spec = {"slot": slot, "reads": panel.reads, "when": panel.when, "shares": shares, "defaults": defaults}
     return html.Section(
         [
             html.H2(panel.title, id=ids.title(panel.name, slot)),
@@ -191,16 +194,16 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
     config, n_tokens = trace.config, trace.n_tokens
     sizes = {"pos": n_tokens, "layer": config.n_layer, "head": config.n_head, "n_prompt": n_tokens + 1}
     sizes |= {"target": config.d_vocab, "against": config.d_vocab}
-    for field in panel.reads:
-        value = view.get(field)
-        if field == "drawn_with":
-            chosen[field] = None if value is None else _settings_in(value)
-            continue
-        is_inside = not isinstance(value, bool) and isinstance(value, int) and 0 <= value < sizes[field]
-        if not is_inside and not (value is None and field in NULLABLE):
-            raise ValueError(f"{field} is outside the trace")
-        chosen[field] = value
     knobs = view.get("knobs")
+    for name in panel.reads:
+        value = view.get(name)
+        if name == "drawn_with":
+            chosen[name] = None if value is None else _settings_in(value)
+            continue
+        is_inside = not isinstance(value, bool) and isinstance(value, int) and 0 <= value < sizes[name]
+        if not is_inside and not (value is None and (name in NULLABLE or not _counts(panel, name, knobs))):
+            raise ValueError(f"{name} is outside the trace")
+        chosen[name] = value
     for knob in panel.knobs:
         value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
         if not isinstance(value, str) or not knob.accepts(value):
@@ -214,6 +217,12 @@ def _settings_in(value: object) -> SamplingSettings:
         return SamplingSettings(**value)  # type: ignore[arg-type]
     except (TypeError, BadSampling) as error:
         raise ValueError("drawn_with is outside of what a run can have") from error
+
+
+def _counts(panel: Panel, name: SelectionField, knobs: object) -> bool:
+    """Whether a field of the selection changes the figure while the knobs stand so."""
+    knob, value = panel.when.get(name, ("", ""))
+    return not knob or (isinstance(knobs, Mapping) and knobs.get(knob) == value)
 
 
 def _knob(panel: Panel, slot: ids.Slot, knob: Knob | TextKnob, query: Mapping[str, str]) -> html.Fieldset | html.Label:

@@ -22,7 +22,7 @@ def draw(trace: Trace, *, layer: int | None, of: Which, centre: Centre, frame: F
     shown = chosen(of, layer)
     found = similarity(vectors(trace, shown.of), centred=centre == "mean")
     figure = similarity_square(found, texts=trace.token_texts, frame=frame)
-    parts = [shown.said, _mean(found, trace.n_tokens), _without(found, centre), _limits(trace.n_tokens, frame)]
+    parts = [shown.said, _mean(found, trace.n_tokens), _without(found, centre), limits(trace.n_tokens, frame)]
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
 
 
@@ -42,16 +42,17 @@ def _without(found: Similarity, centre: Centre) -> str:
     return f"No cosine for {whose}: {why}."
 
 
-def _limits(n_tokens: int, frame: Frame) -> str:
+def limits(n_tokens: int, frame: Frame, *, of: str = "token") -> str:
+    """What a square of so many tokens leaves out. of: what they are called."""
     n_each = tokens_a_cell(n_tokens)
     cropped = (
-        f"Cropped to {N_CROPPED * n_each} of {n_tokens:,} tokens, around the selected one; a double tap shows all."
+        f"Cropped to {N_CROPPED * n_each} of {n_tokens:,} {of}s, around the selected one; a double tap shows all."
         if frame.is_narrow and n_tokens > N_CROPPED
         else ""
     )
     pooled = (
-        f"Too many to show each: a cell is {n_each} × {n_each} tokens and has the cosine furthest from 0; a click "
-        f"selects the first token of its row."
+        f"Too many to show each: a cell is {n_each} × {n_each} {of}s and has the cosine furthest from 0; a click "
+        f"selects the first {of} of its row."
         if n_each > 1
         else ""
     )

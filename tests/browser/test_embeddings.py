@@ -16,6 +16,7 @@ from tests.browser.test_accessibility import violations
 from tests.browser.test_attention import click_at, foot, region, shapes
 
 ROWS, MAP, SQUARE, NEAREST = "Vectors", "Map of tokens", "Likeness of tokens", "Nearest tokens"
+CURVE, LAYERS = "Curve of positions", "Likeness of layers"
 D_MODEL = 10  # of the model under test
 LIMIT_BYTES = 2_000_000
 
@@ -240,3 +241,48 @@ def test_a_nearest_token_becomes_the_target_by_mouse_and_by_keyboard(page: Page,
     page.wait_for_function("graph => graph.layout.shapes?.[0]?.y0 === 0.5", arg=graph.element_handle())
     page.keyboard.press("Escape")
     expect(panel.locator(".shapelayer path")).to_have_count(0, timeout=PATIENCE_MS)
+
+
+def ring_in_space(page: Page, title: str) -> list[float | None]:
+    graph = region(page, title).locator(".js-plotly-plot")
+    found: list[float | None] = graph.evaluate(
+        "graph => { const { x, y, z } = graph.data.find((t) => t.meta === 'ring'); return [x[0], y[0], z[0]]; }"
+    )
+    return found
+
+
+def test_the_curve_of_positions_turns_in_three_dimensions_under_the_content_policy(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    panel = region(page, CURVE)
+    panel.locator(".scatterlayer .point").first.wait_for(state="attached", timeout=PATIENCE_MS)
+    panel.get_by_label("three").check()
+    expect(panel.locator(".gl-container canvas").first).to_be_attached(timeout=PATIENCE_MS)
+    expect(panel).not_to_contain_text("WebGL is not supported")
+    tokens(page).nth(3).click()
+    graph = panel.locator(".js-plotly-plot")
+    page.wait_for_function(
+        "graph => Number.isFinite(graph.data.find((t) => t.meta === 'ring').x[0])", arg=graph.element_handle()
+    )
+    assert ring_in_space(page, CURVE) == graph.evaluate(
+        "graph => { const t = graph.data.find((t) => t.customdata); return [t.x[3], t.y[3], t.z[3]]; }"
+    )
+    graph.focus()
+    before = graph.evaluate("graph => graph._fullLayout.scene.camera.eye.x")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        "([graph, before]) => graph._fullLayout.scene.camera.eye.x !== before", arg=[graph.element_handle(), before]
+    )
+
+
+def test_layers_against_each_other_select_a_layer_by_mouse_and_by_keyboard(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    panel = region(page, LAYERS)
+    panel.locator(".heatmaplayer image").wait_for(state="attached", timeout=PATIENCE_MS)
+    expect(foot(page, LAYERS)).to_contain_text("n = 49: all tokens but the first.")
+    click_at(page, LAYERS, 0.1, 2.5 / 4)
+    expect(page.locator("#selection-layer")).to_have_value("1")
+    panel.locator(".js-plotly-plot").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#selection-layer")).to_have_value("2")
+    panel.get_by_label("centred cosine, selected token").check()
+    expect(foot(page, LAYERS)).to_contain_text(re.compile("^Token [0-9]+ "), timeout=PATIENCE_MS)

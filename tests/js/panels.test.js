@@ -147,6 +147,57 @@ test("a token of a lens becomes the target, and no more when it is chosen again"
   assert.equal(moves("ArrowUp", none, cells), null);
 });
 
+test("a space has a ring for the selected token, and none for one that is not placed", () => {
+  const points = { type: "scatter3d", x: [1, null], y: [2, null], z: [3, null], customdata: [7, 8] };
+  const ring = { type: "scatter3d", meta: "ring", x: [null], y: [null], z: [null] };
+  const line = { type: "scatter3d", x: [1], y: [2], z: [3] };
+  const data = [line, points, ring];
+  assert.deepEqual(panels.KINDS.point.outlines({ pos: 7 }, "#b26a00", { data }), []); // a shape has no depth
+  assert.deepEqual(panels.placeOf(7, data), [1, 2, 3]);
+  assert.equal(panels.placeOf(8, data), null);
+  assert.deepEqual(panels.ringMoved([1, 2, 3], data), [{ x: [[1]], y: [[2]], z: [[3]] }, [2]]);
+  assert.equal(panels.ringMoved(null, data), null); // it is nowhere already
+  assert.equal(panels.ringMoved([1, 2, 3], [points, { ...ring, x: [1], y: [2], z: [3] }]), null);
+});
+
+test("arrow keys turn a space and keep how far one is away", () => {
+  const eye = { x: 1.25, y: 1.25, z: 1.25 };
+  const far = ({ x, y, z }) => Math.hypot(x, y, z);
+  for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) {
+    const next = panels.turned(key, eye);
+    assert.ok(Math.abs(far(next) - far(eye)) < 1e-9);
+    assert.notDeepEqual(next, eye);
+  }
+  assert.equal(panels.turned("a", eye), null);
+  let high = eye;
+  for (let i = 0; i < 30; i += 1) high = panels.turned("ArrowUp", high);
+  assert.ok(Math.hypot(high.x, high.y) > 0.05 && high.z > 0); // never over the pole
+  const back = panels.turned("ArrowRight", panels.turned("ArrowLeft", eye));
+  assert.ok(Math.abs(back.x - eye.x) < 1e-9);
+});
+
+test("layers against each other: the first row is what enters layer 0", () => {
+  const { outlines, picks, moves } = panels.KINDS.between;
+  const graph = { data: [{ x: Array(4) }], layout: {} };
+  const [row, column] = outlines({ layer: 1 }, "#b26a00", graph);
+  assert.deepEqual([row.y0, row.y1, column.x0, column.x1], [1.5, 2.5, 1.5, 2.5]);
+  assert.deepEqual(outlines({ layer: null }, "#b26a00", graph), []);
+  assert.deepEqual(picks({ pointNumber: [3, 0] }), { layer: 2 });
+  assert.deepEqual(picks({ pointNumber: [0, 2] }), { layer: null });
+  assert.deepEqual(moves("ArrowDown", { layer: null }, { x: Array(4) }), { layer: 0 });
+  assert.deepEqual(moves("ArrowDown", { layer: 2 }, { x: Array(4) }), { layer: 2 });
+  assert.deepEqual(moves("ArrowUp", { layer: 2 }, { x: Array(4) }), { layer: 1 });
+  assert.deepEqual(moves("Escape", { layer: 2 }, { x: Array(4) }), { layer: null });
+  assert.equal(moves("x", { layer: 2 }, { x: Array(4) }), null);
+});
+
+test("a field counts only while its knob says so", () => {
+  const spec = { reads: ["pos", "layer"], when: { pos: ["measure", "token"] } };
+  assert.deepEqual(panels.counting(spec, { measure: "cka" }), ["layer"]);
+  assert.deepEqual(panels.counting(spec, { measure: "token" }), ["pos", "layer"]);
+  assert.deepEqual(panels.counting({ reads: ["pos"] }, {}), ["pos"]);
+});
+
 test("a bar of a token of the vocabulary becomes the target, by mouse and by keys", () => {
   const { outlines, picks, moves } = panels.KINDS.vocabulary;
   const bars = { customdata: [3797, 12, 50256] };

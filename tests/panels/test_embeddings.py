@@ -235,12 +235,12 @@ def test_the_foot_says_the_mean_cosine_and_what_has_none(text_model: GPT2, seven
 
 
 def test_rounding_and_crops_are_said_where_they_happen() -> None:
-    assert vector_similarity._limits(480, LIGHT) == (
+    assert vector_similarity.limits(480, LIGHT) == (
         "Angles are shown and told within half a degree; colours are their cosines."
     )
-    assert vector_similarity._limits(479, LIGHT) == ""
-    assert "half a degree" not in vector_similarity._limits(600, LIGHT)  # on 300 cells
-    assert vector_similarity._limits(1024, LIGHT).startswith("Too many to show each: a cell is 2 × 2 tokens and has")
-    assert vector_similarity._limits(1024, NARROW).startswith("Cropped to 80 of 1,024 tokens")
-    assert vector_similarity._limits(41, NARROW).startswith("Cropped to 40 of 41 tokens")
-    assert vector_similarity._limits(40, NARROW) == ""
+    assert vector_similarity.limits(479, LIGHT) == ""
+    assert "half a degree" not in vector_similarity.limits(600, LIGHT)  # on 300 cells
+    assert vector_similarity.limits(1024, LIGHT).startswith("Too many to show each: a cell is 2 × 2 tokens and has")
+    assert vector_similarity.limits(1024, NARROW).startswith("Cropped to 80 of 1,024 tokens")
+    assert vector_similarity.limits(41, NARROW).startswith("Cropped to 40 of 41 tokens")
+    assert vector_similarity.limits(40, NARROW) == ""

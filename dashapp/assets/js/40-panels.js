@@ -68,7 +68,7 @@
   /**
    * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
-   * the future. point: a token a point. head: heads along x, layers along y. bar: a token a bar. token: a token of the vocabulary a cell; choosing the
+   * the future. point: a token a point, in a plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y. bar: a token a bar. token: a token of the vocabulary a cell; choosing the
    * chosen one again chooses none. vocabulary: the same, a bar each.
    */
   const KINDS = {
@@ -89,8 +89,8 @@
       picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
     },
     point: {
-      outlines: ({ pos }, colour, graph) => ring(placeOf(pos, graph.data), colour),
-      picks: (point) => ({ pos: point.customdata }),
+      outlines: ({ pos }, colour, graph) => (isSpace(graph) ? [] : ring(placeOf(pos, graph.data), colour)),
+      picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
     },
     head: {
       outlines: ({ layer, head }, colour) =>
@@ -109,6 +109,12 @@
       moves: nextTarget,
       says: "Tokens: keys 1 to 5 choose one of the likeliest at the end as target, Escape none",
     },
+    between: {
+      outlines: ({ layer }, colour, graph) => wholeCross(Number.isInteger(layer) ? layer + 1 : null, colour, graph.data[0].x.length),
+      picks: ({ pointNumber: [row] }) => ({ layer: row ? row - 1 : null }),
+      moves: nextLayer,
+      says: "Layers: up and down select one, Escape none",
+    },
     vocabulary: {
       outlines: ({ target }, colour, graph) => stripe(barOf(target, graph.data[0]), colour),
       picks: (point, graph, { target }) => toggled(point.customdata, target),
@@ -116,6 +122,14 @@
       says: "Tokens: up and down choose one as target, Escape none",
     },
   };
+
+  /** The layer that a key leads to from the selected one, the first where none is; null for any other key. */
+  function nextLayer(key, { layer }, { x }) {
+    if (key === "Escape") return { layer: null };
+    const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+    if (!step) return null;
+    return { layer: Number.isInteger(layer) ? Math.min(x.length - 2, Math.max(0, layer + step)) : 0 };
+  }
 
   /** The place of a token of the vocabulary among bars; null where it has none. */
   function barOf(token, { customdata }) {
@@ -163,11 +177,40 @@
 
   /** Where a token is on a map of points that know theirs; null for one that is not placed. */
   function placeOf(pos, data) {
-    for (const { x, y, customdata } of data) {
-      const i = pos === null ? -1 : customdata.indexOf(pos);
-      if (i >= 0 && Number.isFinite(x[i])) return [x[i], y[i]];
+    for (const { x, y, z, customdata } of data) {
+      const i = pos === null || !customdata ? -1 : customdata.indexOf(pos);
+      if (i >= 0 && Number.isFinite(x[i])) return z ? [x[i], y[i], z[i]] : [x[i], y[i]];
     }
     return null;
+  }
+
+  /** Whether a figure has three dimensions: then no shape can outline a point, and a trace of its own does. */
+  const isSpace = ({ data }) => data.some((trace) => trace.type === "scatter3d");
+
+  /** What the ring of a space must change to be at a place, or nowhere; null where it is there. */
+  function ringMoved(place, data) {
+    const i = data.findIndex((trace) => trace.meta === "ring");
+    const wanted = place || [null, null, null];
+    if (i < 0 || isSame([data[i].x[0], data[i].y[0], data[i].z[0]], wanted)) return null;
+    return [{ x: [[wanted[0]]], y: [[wanted[1]]], z: [[wanted[2]]] }, [i]];
+  }
+
+  const TURN = Math.PI / 18; // of a key, in radians
+
+  /**
+   * Where one looks at a space from after a key: around the vertical axis, or over it; null for any other key.
+   * @param {string} key @param {{x: number, y: number, z: number}} eye
+   */
+  function turned(key, { x, y, z }) {
+    const around = { ArrowLeft: -TURN, ArrowRight: TURN }[key];
+    if (around) return { x: x * Math.cos(around) - y * Math.sin(around), y: x * Math.sin(around) + y * Math.cos(around), z };
+    const up = { ArrowUp: TURN, ArrowDown: -TURN }[key];
+    if (!up) return null;
+    const ground = Math.hypot(x, y);
+    const size = Math.hypot(ground, z);
+    const angle = Math.min(1.5, Math.max(-1.5, Math.atan2(z, ground) + up)); // at the pole there is no left and right
+    const wider = (size * Math.cos(angle)) / (ground || 1);
+    return { x: x * wider, y: y * wider, z: size * Math.sin(angle) };
   }
 
   /** A ring of the same size at any zoom. */
@@ -206,14 +249,20 @@
     return [low, low + wanted - 1];
   }
 
+  /** The fields of the selection that change a panel's figure while its knobs stand so. */
+  function counting({ reads, when = {} }, knobs) {
+    return reads.filter((field) => !when[field] || knobs[when[field][0]] === when[field][1]);
+  }
+
   /** A panel's view, and what stands in its place while there is none. */
   function view(runA, runB, selection, theme, text, units, alignment, knobValues, knobIds, spec, asked, figure, fault, className) {
     const { no_update: same, shell, compare } = window.dash_clientside;
-    const { slot, reads, shares, defaults } = spec;
+    const { slot, shares, defaults } = spec;
     const run = slot === "b" ? runB : runA;
     const shown = { ...shell.shown(run, slot, selection, alignment), n_prompt: run ? run.nPrompt : null, drawn_with: (run && run.settings) || null };
-    const absence = waiting(run) || compare.absence(slot, shown, selection, reads);
     const knobs = Object.fromEntries((knobIds || []).map((id, i) => [id.name, knobValues[i]]));
+    const reads = counting(spec, knobs);
+    const absence = waiting(run) || compare.absence(slot, shown, selection, reads);
     if (knobIds && knobIds.length) shell.keepKnobs(knobIds[0].panel, knobs, defaults);
     const beside = shares ? compare.beside(slot, runA, runB, selection, alignment, reads) : null;
     const looks = { theme, text, units, narrow: window.innerWidth <= NARROW };
@@ -242,6 +291,7 @@
       graph.on("plotly_click", (event) => choose(graph, kindOf(graph).picks(event.points[0], graph, marked[slotOf(graph)])));
       graph.on("plotly_afterplot", () => mark(graph));
       if (kindOf(graph).moves) operateByKeyboard(graph, kindOf(graph));
+      if (kindOf(graph) === KINDS.point) turnByKeyboard(graph);
     }
     graphs.forEach(mark);
     if (!graphs.length && triesLeft) setTimeout(() => attach(triesLeft - 1), 50);
@@ -251,9 +301,10 @@
   const kindOf = (graph) => KINDS[graph.closest("[data-marks]").dataset.marks];
   const slotOf = (graph) => graph.closest("[data-marks]").dataset.slot;
 
-  /** Select what was clicked. A token is one of the figure's own slot. */
+  /** Select what was clicked, if the text has it. A token is one of the figure's own slot. */
   function choose(graph, fields) {
-    if (fields) window.dash_clientside.shell.choose("pos" in fields ? { slot: slotOf(graph), ...fields } : fields);
+    const isBehind = fields && "pos" in fields && fields.pos >= ((graph.layout.meta || {}).n_tokens || Infinity);
+    if (fields && !isBehind) window.dash_clientside.shell.choose("pos" in fields ? { slot: slotOf(graph), ...fields } : fields);
   }
 
   function operateByKeyboard(graph, kind) {
@@ -266,6 +317,26 @@
       choose(graph, fields);
       event.preventDefault();
     });
+  }
+
+  /** A space can be turned with the arrow keys; a plane in its place takes no focus. */
+  function turnByKeyboard(graph) {
+    graph.addEventListener("keydown", (event) => {
+      const eye = isSpace(graph) ? turned(event.key, graph._fullLayout.scene.camera.eye) : null;
+      if (!eye) return;
+      window.Plotly.relayout(graph, { "scene.camera.eye": eye });
+      event.preventDefault();
+    });
+  }
+
+  /** Whether a space can be reached by keyboard, and what is said of it there. */
+  function offerTurning(graph) {
+    if (isSpace(graph) === (graph.tabIndex === 0)) return;
+    if (isSpace(graph)) {
+      graph.tabIndex = 0;
+      graph.setAttribute("role", "group");
+      graph.setAttribute("aria-label", "Points in three dimensions: arrow keys turn them");
+    } else for (const name of ["tabindex", "role", "aria-label"]) graph.removeAttribute(name);
   }
 
   const nothing = { pos: null, layer: null, head: null, target: null };
@@ -284,6 +355,11 @@
     if (!window.Plotly || !graph.calcdata || !graph.data.length) return; // nothing is drawn yet
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--selection").trim();
     const shown = marked[slotOf(graph)];
+    if (kindOf(graph) === KINDS.point) {
+      offerTurning(graph);
+      const moved = isSpace(graph) ? ringMoved(placeOf(shown.pos, graph.data), graph.data) : null;
+      if (moved) window.Plotly.restyle(graph, ...moved);
+    }
     const shapes = kindOf(graph).outlines(shown, colour, graph);
     if (isSame(graph.layout.shapes || [], shapes)) return;
     window.Plotly.relayout(graph, { shapes, ...cropped(graph, shown.pos) });
@@ -297,7 +373,7 @@
     return { "xaxis.range": [low - 0.5, high + 0.5], "yaxis.range": [high + 0.5, low - 0.5] };
   }
 
-  const panels = { viewOf, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
+  const panels = { viewOf, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
   if (typeof module !== "undefined") module.exports = panels;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { panels });
 })();
