@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
+from dashapp.figures.embeddings import colour_bar
 from dashapp.figures.theme import Frame, framed
 
 CELL, CELL_NARROW = 44, 22  # pixels
@@ -34,22 +35,16 @@ def between_layers(square: np.ndarray, *, quantity: str, hover: str, frame: Fram
         ygap=1,
         texttemplate="%{z:.2f}" if says_values else None,
         textfont={"size": 11},
-        colorbar={
-            "title": {"text": quantity, "side": "right"},
-            "thickness": 8,
-            "tickvals": [-1, 0, 1],
-            "ticktext": ["−1", "0", "1"],
-            "outlinecolor": frame.colours.edge,
-            "outlinewidth": 1,
-        },
+        colorbar=colour_bar(quantity, frame)
+        | {"x": 0, "xanchor": "left", "tickvals": [-1, 0, 1], "ticktext": ["−1", "0", "1"]},
         hovertemplate=f"stream %{{y}} and stream %{{x}}:<br>{hover} %{{z:.4f}}<extra></extra>",
     )
     summary = (
         f"{quantity} of the residual stream into layer 0 and out of each layer, {n_states} states, each with each."
     )
     cell, largest = (CELL_NARROW, LARGEST_NARROW) if frame.is_narrow else (CELL, LARGEST)
-    figure = framed(cells, frame=frame, height=max(150, min(cell * n_states, largest)) + 96, summary=summary)
-    figure.update_layout(meta={"summary": summary, "shared": []}, margin={"l": 72, "b": 72})
+    figure = framed(cells, frame=frame, height=max(150, min(cell * n_states, largest)) + 144, summary=summary)
+    figure.update_layout(meta={"summary": summary, "shared": []}, margin={"l": 72, "b": 72, "t": 56})
     axis = {"type": "category", "showgrid": False, "zeroline": False, "constrain": "domain"}
     figure.update_xaxes(range=[-0.5, n_states - 0.5], constraintoward="left", tickangle=-60, **axis)
     figure.update_yaxes(range=[n_states - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **axis)

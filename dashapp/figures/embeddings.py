@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from dashapp.analysis.embeddings import Dimensions, Similarity
 from dashapp.figures.attention import block_names, token_names, tokens_a_cell
+from dashapp.figures.space import Cloud, space
 from dashapp.figures.theme import MONO, TEXT_SIZE, ColourScale, Frame, framed
 from dashapp.figures.tokens import label
 
@@ -27,6 +28,8 @@ LINE, BAR_HEIGHT = 18, 56  # pixels: a line of marks, and a colour bar with its 
 MAP_ROOM, MAP_ROOM_NARROW = (1000, 440), (290, 360)  # pixels for the points of a map, across and down
 FLATTEST: Final = 0.4  # a map is at least so high for its width, and so wide for its height
 SYMBOLS: Final = ("circle", "diamond")  # of the prompt, generated
+MOST_SHADES: Final = 8  # tokens that can be told apart by colour
+MOST_NAMES_IN_SPACE: Final = 60  # whether names meet depends on how a space is turned
 
 
 # Vectors as rows of colour -------------------------------------------------------------------------------------------
@@ -158,21 +161,126 @@ def _mark_largest(figure: go.Figure, measured: Dimensions, columns: np.ndarray, 
 # Vectors as points ---------------------------------------------------------------------------------------------------
 
 
-def vector_map(
-    points: np.ndarray, *, texts: Sequence[str], n_prompt: int, axes: tuple[str, str], revision: str, frame: Frame
-) -> go.Figure:
-    """Points [pos 2], NaN for a token that is not placed; circles of the prompt, diamonds generated, light to deep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colouring:
+    """What the colours of a map say. values: float64 [pos], NaN where there is nothing to say; hover: that in words.
 
-    axes: what stands at them. revision: names what is mapped; while it stays the same, a redrawn map keeps its zoom.
+    low, high: of the scale. ends: (value, what stands at it) on the bar.
+    """
+
+    title: str
+    values: np.ndarray
+    low: float
+    high: float
+    scale: ColourScale
+    ends: tuple[tuple[float, str], ...]
+    hover: Sequence[str]
+
+
+def by_position(n_tokens: int, frame: Frame) -> Colouring:
+    """From the first token to the last."""
+    last = max(1, n_tokens - 1)
+    return Colouring(
+        title="position in the text",
+        values=np.arange(n_tokens, dtype=np.float64),
+        low=0,
+        high=last,
+        scale=frame.amount_scale,
+        ends=((0, "first"), (last, "last")),
+        hover=[""] * n_tokens,
+    )
+
+
+def by_part(n_tokens: int, n_prompt: int, frame: Frame) -> Colouring:
+    """The prompt, and what was generated."""
+    is_drawn = np.arange(n_tokens) >= n_prompt
+    colours = frame.colours
+    return Colouring(
+        title="part of the text",
+        values=is_drawn.astype(np.float64),
+        low=0,
+        high=1,
+        scale=[(0.0, colours.slot_a), (0.5, colours.slot_a), (0.5, colours.slot_b), (1.0, colours.slot_b)],
+        ends=((0.25, "prompt"), (0.75, "generated")),
+        hover=[""] * n_tokens,
+    )
+
+
+def by_token(token_ids: np.ndarray, frame: Frame) -> Colouring:
+    """The tokens that the text has most often, each in a shade of its own; those that stand in it once have none."""
+    known, n_times = np.unique(token_ids, return_counts=True)
+    often = [int(token) for token, n in zip(known, n_times, strict=True) if n > 1]
+    often.sort(key=lambda token: -int(n_times[np.searchsorted(known, token)]))
+    shown = often[:MOST_SHADES]
+    place = {token: i for i, token in enumerate(shown)}
+    times = {int(token): int(n) for token, n in zip(known, n_times, strict=True)}
+    colours = frame.colours
+    inks = [colours.paper, *_shades(frame)[: len(shown)]]
+    n = len(inks)
+    scale: ColourScale = []
+    for i, ink in enumerate(inks):
+        scale += [(i / n, ink), ((i + 1) / n, ink)]
+    return Colouring(
+        title="tokens that repeat",
+        values=np.array([place.get(int(token), -1) for token in token_ids], dtype=np.float64),
+        low=-1.5,
+        high=n - 1.5,
+        scale=scale,
+        ends=((-1, "others"), *((len(shown) - 1, "least often") for _ in shown[:1])),
+        hover=[f", {times[int(token)]} times in this text" if times[int(token)] > 1 else "" for token in token_ids],
+    )
+
+
+def by_likeness(cosines: np.ndarray, pos: int, frame: Frame) -> Colouring:
+    """Cosine of each token's vector with the selected one's [pos], −1 to 1."""
+    said = [f", cosine {cosine:.3f} with token {pos}" if np.isfinite(cosine) else ", no cosine" for cosine in cosines]
+    return Colouring(
+        title=f"cosine with token {pos}",
+        values=np.nan_to_num(cosines.astype(np.float64)),
+        low=-1,
+        high=1,
+        scale=frame.signed_scale,
+        ends=((-1, "−1"), (0, "0"), (1, "1")),
+        hover=[text.replace("-", "−") for text in said],
+    )
+
+
+def _shades(frame: Frame) -> list[str]:
+    """Colours that can be told apart beside each other, the darkest first."""
+    colours = frame.colours
+    ends = (colours.slot_a, colours.slot_b, colours.ink, colours.amount)
+    return [*ends, *(_mixed(ink, colours.paper, 0.5) for ink in ends)]
+
+
+def vector_map(
+    points: np.ndarray,
+    *,
+    texts: Sequence[str],
+    n_prompt: int,
+    axes: tuple[str, ...],
+    colouring: Colouring,
+    revision: str,
+    frame: Frame,
+) -> go.Figure:
+    """Points [pos 2] or [pos 3], NaN for a token that is not placed; circles of the prompt, diamonds generated.
+
+    axes: what stands at them. revision: names what is mapped; while it stays the same, a redrawn map keeps its zoom,
+    or how it was turned.
     """
     n_tokens = len(points)
-    is_named = with_room_for_names(points, texts, frame)
-    drawn = [
-        _points(points, np.arange(start, end), texts=texts, is_named=is_named, symbol=symbol, frame=frame)
+    parts = [
+        (np.arange(start, end), symbol)
         for start, end, symbol in ((0, n_prompt, SYMBOLS[0]), (n_prompt, n_tokens, SYMBOLS[1]))
         if end > start
     ]
-    drawn[0].marker.update(showscale=True, colorbar=_position_bar(n_tokens, frame))
+    if len(axes) == 3:
+        return _space(points, parts, texts=texts, axes=axes, colouring=colouring, revision=revision, frame=frame)
+    is_named = with_room_for_names(points, texts, frame)
+    drawn = [
+        _points(points, which, texts=texts, is_named=is_named, symbol=symbol, colouring=colouring, frame=frame)
+        for which, symbol in parts
+    ]
+    drawn[0].marker.update(showscale=True, colorbar=_bar_of(colouring, frame))
     summary = f"A map of {n_tokens} tokens: {axes[0]} across, {axes[1]} up."
     centre, half = map_shape(points)
     across, down = MAP_ROOM_NARROW if frame.is_narrow else MAP_ROOM
@@ -187,6 +295,55 @@ def vector_map(
     return figure
 
 
+def _space(
+    points: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, str]],
+    *,
+    texts: Sequence[str],
+    axes: tuple[str, str, str],
+    colouring: Colouring,
+    revision: str,
+    frame: Frame,
+) -> go.Figure:
+    is_named = len(points) <= MOST_NAMES_IN_SPACE
+    clouds = [
+        Cloud(
+            which=which,
+            symbol=symbol,
+            marker=_marker(colouring, which, size=6 if len(points) <= 200 else 4, frame=frame),
+            names=[label(texts[pos], longest=10) if is_named else "" for pos in which],
+            hover=_hovers(which, texts, symbol, colouring),
+        )
+        for which, symbol in parts
+    ]
+    summary = f"A space of {len(points)} tokens: {axes[0]}, {axes[1]} and {axes[2]}."
+    figure = space(points, clouds, axes=axes, summary=summary, revision=revision, frame=frame)
+    figure.data[0].marker.update(showscale=True, colorbar=_bar_of(colouring, frame))
+    return figure
+
+
+def _marker(colouring: Colouring, which: np.ndarray, *, size: int, frame: Frame) -> dict[str, Any]:
+    return {
+        "size": size,
+        "color": colouring.values[which].tolist(),
+        "cmin": colouring.low,
+        "cmax": colouring.high,
+        "colorscale": colouring.scale,
+        "line": {"color": frame.colours.edge, "width": 1},
+    }
+
+
+def _hovers(which: np.ndarray, texts: Sequence[str], symbol: str, colouring: Colouring) -> list[str]:
+    part = "generated" if symbol == SYMBOLS[1] else "of the prompt"
+    return [f"token {pos} ‘{label(texts[pos])}’, {part}{colouring.hover[pos]}" for pos in which]
+
+
+def _bar_of(colouring: Colouring, frame: Frame) -> dict[str, Any]:
+    bar = colour_bar(colouring.title, frame) | {"x": 0, "xanchor": "left"}  # a map may not fill the width
+    values, names = [value for value, _ in colouring.ends], [name for _, name in colouring.ends]
+    return bar | {"tickvals": values, "ticktext": names, "outlinecolor": frame.colours.edge}
+
+
 def map_shape(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The middle of points [pos 2] and how far a map of them reaches from it, across and up: float64 [2] each."""
     low, high = np.nanmin(points, axis=0).astype(np.float64), np.nanmax(points, axis=0).astype(np.float64)
@@ -195,28 +352,26 @@ def map_shape(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _points(
-    points: np.ndarray, which: np.ndarray, *, texts: Sequence[str], is_named: np.ndarray, symbol: str, frame: Frame
+    points: np.ndarray,
+    which: np.ndarray,
+    *,
+    texts: Sequence[str],
+    is_named: np.ndarray,
+    symbol: str,
+    colouring: Colouring,
+    frame: Frame,
 ) -> go.Scatter:
-    part = "generated" if symbol == SYMBOLS[1] else "of the prompt"
-    marker: dict[str, Any] = {
-        "symbol": symbol,
-        "size": 11 if len(points) <= 200 else 8,
-        "color": which,
-        "cmin": 0,
-        "cmax": max(1, len(points) - 1),
-        "colorscale": frame.amount_scale,
-        "line": {"color": frame.colours.edge, "width": 1},
-    }
+    marker = _marker(colouring, which, size=11 if len(points) <= 200 else 8, frame=frame)
     return go.Scatter(
         x=points[which, 0].tolist(),  # lists, for the browser looks a token's place up in them
         y=points[which, 1].tolist(),
         mode="markers+text",
-        marker=marker,
+        marker={**marker, "symbol": symbol},
         customdata=which.tolist(),
         text=[label(texts[pos], longest=10) if is_named[pos] else "" for pos in which],
         textposition="top center",
         textfont={"family": MONO, "size": 12},
-        hovertext=[f"token {pos} ‘{label(texts[pos])}’, {part}" for pos in which],
+        hovertext=_hovers(which, texts, symbol, colouring),
         hoverinfo="text",
     )
 
@@ -237,12 +392,6 @@ def with_room_for_names(points: np.ndarray, texts: Sequence[str], frame: Frame) 
         on_point = (apart < halves[pos]) & (above > 3) & (above < 24)
         is_named[pos] = np.isfinite(above[pos]) and not on_name.any() and not on_point.any()
     return is_named
-
-
-def _position_bar(n_tokens: int, frame: Frame) -> dict[str, Any]:
-    last = max(1, n_tokens - 1)
-    bar = colour_bar("position in the text", frame) | {"x": 0, "xanchor": "left"}  # a map may not fill the width
-    return bar | {"tickvals": [0, last], "ticktext": ["first", "last"], "outlinecolor": frame.colours.edge}
 
 
 # Vectors against each other ------------------------------------------------------------------------------------------

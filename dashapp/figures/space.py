@@ -16,6 +16,7 @@ from dashapp.figures.theme import MONO, Frame, framed
 
 RING: Final = "ring"  # the trace that 40-panels.js moves to the selected point
 HEIGHT, HEIGHT_NARROW = 520, 380
+EYE: Final = {"eye": {"x": 1.5, "y": 1.5, "z": 0.9}}  # far enough for the titles of the axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def space(
         for name, title in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
     }
     figure.update_layout(
-        scene={**named, "aspectmode": "data", "uirevision": revision, "bgcolor": "rgba(0,0,0,0)"},
+        scene={**named, "aspectmode": "data", "uirevision": revision, "bgcolor": "rgba(0,0,0,0)", "camera": EYE},
         uirevision=revision,
         margin={"l": 0, "r": 0, "t": 56, "b": 0},
     )

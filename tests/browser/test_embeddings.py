@@ -94,7 +94,7 @@ def test_the_page_shows_the_examples_vectors_in_three_ways(page: Page, served: S
     open_embeddings(page, served)
     for title in (ROWS, MAP, SQUARE):
         expect(foot(page, title)).to_contain_text(
-            "Shown: token and positional embeddings added up, what enters layer 0."
+            "Shown: token and positional embeddings added up, what enters layer 0.", timeout=PATIENCE_MS
         )
     cells = (
         region(page, ROWS)
@@ -151,10 +151,12 @@ def test_a_click_on_a_row_or_a_cell_selects_the_token_of_its_row(page: Page, ser
 def test_the_stream_is_that_of_the_selected_layer(page: Page, served: Served) -> None:
     open_embeddings(page, served)
     region(page, MAP).get_by_label("stream out of the layer").check()
-    expect(foot(page, MAP)).to_contain_text("No layer is selected: choose one above the figures. Shown: the residual")
+    expect(foot(page, MAP)).to_contain_text(
+        "No layer is selected: choose one above the figures. Shown: the residual", timeout=PATIENCE_MS
+    )
     before = place(page, 5)
     page.locator("#selection-layer").select_option("2")
-    expect(foot(page, MAP)).to_have_text(re.compile("^Shown: the residual stream out of layer 2."))
+    expect(foot(page, MAP)).to_have_text(re.compile("^Shown: the residual stream out of layer 2."), timeout=PATIENCE_MS)
     assert place(page, 5) != before
     expect(foot(page, ROWS)).to_contain_text("Shown: token and positional embeddings")  # it has a knob of its own
 
@@ -172,9 +174,11 @@ def test_a_thousand_tokens_are_drawn_in_responses_below_the_limit(page: Page, se
     sizes: list[int] = []
     page.on("response", lambda response: sizes.append(len(response.body())) if "_dash-update" in response.url else None)
     generate(page, "word cat " * 511 + "end", New_tokens=0)
-    expect(foot(page, ROWS)).to_contain_text("a cell is 4 tokens and has the value furthest from zero")
-    expect(foot(page, SQUARE)).to_contain_text("Angles are shown and told within half a degree")
-    expect(foot(page, MAP)).to_contain_text("names have no room and are told on hover")
+    expect(foot(page, ROWS)).to_contain_text(
+        "a cell is 4 tokens and has the value furthest from zero", timeout=PATIENCE_MS
+    )
+    expect(foot(page, SQUARE)).to_contain_text("Angles are shown and told within half a degree", timeout=PATIENCE_MS)
+    expect(foot(page, MAP)).to_contain_text("names have no room and are told on hover", timeout=PATIENCE_MS)
     tokens(page).nth(1000).click()
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 1000 ")
     assert shapes(page, ROWS) == [[0, 1, 249.5, 250.5]]
@@ -185,15 +189,15 @@ def test_a_prompt_of_one_token_is_drawn(page: Page, served: Served) -> None:
     page.goto(f"{served.base}/embeddings?prompt=Hi&new=0&bos=0")
     wait_for(page, "done")
     wait_for_figures(page)
-    expect(foot(page, MAP)).to_contain_text("There is 1 vector, and nothing varies.")
+    expect(foot(page, MAP)).to_contain_text("There is 1 vector, and nothing varies.", timeout=PATIENCE_MS)
     region(page, SQUARE).get_by_label("without the mean").check()
-    expect(foot(page, SQUARE)).to_contain_text("No cosine for 1 token's vector: equal to the mean")
+    expect(foot(page, SQUARE)).to_contain_text("No cosine for 1 token's vector: equal to the mean", timeout=PATIENCE_MS)
 
 
 def test_on_a_telephone_nothing_is_wider_than_the_page(page: Page, served: Served) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_embeddings(page, served)
-    expect(foot(page, SQUARE)).to_contain_text("Cropped to 40 of 50 tokens")
+    expect(foot(page, SQUARE)).to_contain_text("Cropped to 40 of 50 tokens", timeout=PATIENCE_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
@@ -278,7 +282,7 @@ def test_layers_against_each_other_select_a_layer_by_mouse_and_by_keyboard(page:
     open_embeddings(page, served)
     panel = region(page, LAYERS)
     panel.locator(".heatmaplayer image").wait_for(state="attached", timeout=PATIENCE_MS)
-    expect(foot(page, LAYERS)).to_contain_text("n = 49: all tokens but the first.")
+    expect(foot(page, LAYERS)).to_contain_text("n = 49: all tokens but the first.", timeout=PATIENCE_MS)
     click_at(page, LAYERS, 0.1, 2.5 / 4)
     expect(page.locator("#selection-layer")).to_have_value("1")
     panel.locator(".js-plotly-plot").focus()
@@ -286,3 +290,20 @@ def test_layers_against_each_other_select_a_layer_by_mouse_and_by_keyboard(page:
     expect(page.locator("#selection-layer")).to_have_value("2")
     panel.get_by_label("centred cosine, selected token").check()
     expect(foot(page, LAYERS)).to_contain_text(re.compile("^Token [0-9]+ "), timeout=PATIENCE_MS)
+
+
+def test_the_map_is_coloured_by_likeness_and_turned_in_three_dimensions(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    panel = region(page, MAP)
+    panel.get_by_label("likeness to the selected token").check()
+    expect(foot(page, MAP)).to_contain_text("the cosine with the selected token’s vector", timeout=PATIENCE_MS)
+    panel.get_by_label("PCA in 3D").check()
+    expect(panel.locator(".gl-container canvas").first).to_be_attached(timeout=PATIENCE_MS)
+    tokens(page).nth(4).click()
+    graph = panel.locator(".js-plotly-plot")
+    page.wait_for_function(
+        "graph => graph.data.some((t) => (t.hovertext || [])[4]?.endsWith('cosine 1.000 with token 4'))"
+        " && graph.data.find((t) => t.meta === 'ring').x[0] === graph.data[0].x[4]",
+        arg=graph.element_handle(),
+    )
+    page.wait_for_url(re.compile(r"vector-map\.colour=likeness"))

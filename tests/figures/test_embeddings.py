@@ -13,6 +13,7 @@ from dashapp.figures.embeddings import (
     MOST_ROWS,
     N_CROPPED,
     N_MARKED,
+    by_position,
     colour_limit,
     degree_cells,
     degree_scale,
@@ -145,7 +146,15 @@ def test_the_colour_bar_stands_above_the_marks_and_in_no_margin(text: float) -> 
 
 def test_circles_are_of_the_prompt_and_diamonds_were_generated() -> None:
     points = made(5, 2)
-    figure = vector_map(points, texts=list("abcde"), n_prompt=3, axes=("one", "two"), revision="r", frame=LIGHT)
+    figure = vector_map(
+        points,
+        texts=list("abcde"),
+        n_prompt=3,
+        axes=("one", "two"),
+        colouring=by_position(5, LIGHT),
+        revision="r",
+        frame=LIGHT,
+    )
     prompt, generated = figure.data
     assert (prompt.marker.symbol, generated.marker.symbol) == ("circle", "diamond")
     assert list(prompt.customdata) == [0, 1, 2]
@@ -157,13 +166,29 @@ def test_circles_are_of_the_prompt_and_diamonds_were_generated() -> None:
 
 
 def test_a_prompt_alone_has_no_diamonds_and_one_token_is_a_map() -> None:
-    figure = vector_map(np.zeros((1, 2)), texts=["a"], n_prompt=1, axes=("one", "two"), revision="r", frame=LIGHT)
+    figure = vector_map(
+        np.zeros((1, 2)),
+        texts=["a"],
+        n_prompt=1,
+        axes=("one", "two"),
+        colouring=by_position(5, LIGHT),
+        revision="r",
+        frame=LIGHT,
+    )
     assert [points.marker.symbol for points in figure.data] == ["circle"]
     assert figure.data[0].text == ("a",)
 
 
 def test_distances_on_a_map_are_the_same_in_both_directions_and_colour_is_position() -> None:
-    figure = vector_map(made(5, 2), texts=list("abcde"), n_prompt=3, axes=("one", "two"), revision="r", frame=LIGHT)
+    figure = vector_map(
+        made(5, 2),
+        texts=list("abcde"),
+        n_prompt=3,
+        axes=("one", "two"),
+        colouring=by_position(5, LIGHT),
+        revision="r",
+        frame=LIGHT,
+    )
     assert (figure.layout.yaxis.scaleanchor, figure.layout.yaxis.scaleratio) == ("x", 1)
     assert [(data.marker.cmin, data.marker.cmax) for data in figure.data] == [(0, 4), (0, 4)]
     assert list(figure.data[1].marker.color) == [3, 4]
@@ -175,12 +200,28 @@ def test_a_map_has_the_shape_of_its_points_and_room_for_them() -> None:
     centre, half = map_shape(points)
     assert centre.tolist() == [5, 4]
     assert half == pytest.approx([5.75, 4.6])
-    figure = vector_map(points, texts=list("abcd"), n_prompt=4, axes=("one", "two"), revision="r", frame=LIGHT)
+    figure = vector_map(
+        points,
+        texts=list("abcd"),
+        n_prompt=4,
+        axes=("one", "two"),
+        colouring=by_position(5, LIGHT),
+        revision="r",
+        frame=LIGHT,
+    )
     assert figure.layout.xaxis.range == pytest.approx((-0.75, 10.75))
     assert figure.layout.yaxis.range == pytest.approx((-0.6, 8.6))
     assert (figure.layout.xaxis.constrain, figure.layout.yaxis.constrain) == ("domain", "domain")
     assert figure.layout.height <= 560
-    narrow = vector_map(points, texts=list("abcd"), n_prompt=4, axes=("one", "two"), revision="r", frame=NARROW)
+    narrow = vector_map(
+        points,
+        texts=list("abcd"),
+        n_prompt=4,
+        axes=("one", "two"),
+        colouring=by_position(5, LIGHT),
+        revision="r",
+        frame=NARROW,
+    )
     assert narrow.layout.height == round(MAP_ROOM_NARROW[0] * 0.8) + 104
 
 
@@ -207,7 +248,13 @@ def test_all_names_of_equal_points_but_the_first_are_left_out() -> None:
 
 def test_a_map_of_a_thousand_tokens_fits_a_response() -> None:
     figure = vector_map(
-        made(1024, 2), texts=[HOSTILE] * 1024, n_prompt=1000, axes=("one", "two"), revision="r", frame=LIGHT
+        made(1024, 2),
+        texts=[HOSTILE] * 1024,
+        n_prompt=1000,
+        axes=("one", "two"),
+        colouring=by_position(1024, LIGHT),
+        revision="r",
+        frame=LIGHT,
     )
     assert len(figure.to_json()) < LIMIT_BYTES
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from dashapp.analysis.embeddings import pca, similarity, vectors
+from dashapp.figures.embeddings import MOST_SHADES, by_likeness, by_token
+from dashapp.figures.embeddings import vector_map as vector_map_figure
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
 from dashapp.model.gpt2 import GPT2
@@ -49,7 +51,7 @@ def seven(text_model: GPT2) -> Trace:
 
 def mapped(trace: Trace, **chosen: Any) -> Drawn:
     knobs: dict[str, Any] = {knob.name: knob.default for knob in VECTOR_MAP.knobs}
-    told = {"layer": None, "n_prompt": trace.n_tokens, "frame": LIGHT, **knobs, **chosen}
+    told = {"pos": None, "layer": None, "n_prompt": trace.n_tokens, "frame": LIGHT, **knobs, **chosen}
     return vector_map.draw(trace, **told)
 
 
@@ -140,7 +142,10 @@ def test_umap_is_shown_once_it_is_there(seven: Trace) -> None:
     points = np.random.default_rng(0).standard_normal((7, 2), dtype=np.float32)
     drawn = mapped(seven, method="umap", result={"points": points}, seed="2", min_dist="0.3")
     np.testing.assert_array_equal(points_of(drawn), points)
-    assert "UMAP with all 6 other tokens as neighbours, minimum distance 0.3, seed 2." in drawn.foot
+    assert (
+        "UMAP with all 6 other tokens as neighbours, minimum distance 0.3, distance between vectors, seed 2."
+        in drawn.foot
+    )
     assert "until" not in drawn.foot
     assert "%" not in drawn.figure.layout.xaxis.title.text
 
@@ -152,20 +157,23 @@ def test_a_result_is_not_shown_to_who_wants_pca(seven: Trace) -> None:
 
 def umap_of(trace: Trace, **chosen: Any) -> Work | None:
     knobs: dict[str, Any] = {knob.name: knob.default for knob in VECTOR_MAP.knobs}
-    told = {"layer": None, "n_prompt": trace.n_tokens, **knobs, "method": "umap", **chosen}
+    told = {"pos": None, "layer": None, "n_prompt": trace.n_tokens, **knobs, "method": "umap", **chosen}
     return vector_map.work(trace, **told)
 
 
 def test_umap_is_asked_for_with_the_vectors_and_settings_of_the_view(seven: Trace) -> None:
-    found = umap_of(seven, of="out", layer=2, n_neighbors="20", min_dist="0.8", seed="1")
+    found = umap_of(seven, of="out", layer=2, n_neighbors="20", min_dist="0.8", metric="cosine", seed="1")
     assert found is not None
     assert (found.kind, found.trace) == ("umap", seven.key)
-    settings = {"n_neighbors": 20, "min_dist": 0.8, "metric": "euclidean", "seed": 1}
+    settings = {"n_neighbors": 20, "min_dist": 0.8, "metric": "cosine", "seed": 1}
     assert found.arguments == {"of": 2 * 2 + 2, **settings}
 
 
 def test_what_does_not_change_the_umap_map_does_not_compute_it_again(seven: Trace) -> None:
-    keys = [umap_of(seven, **chosen) for chosen in ({}, {"layer": 2}, {"n_prompt": 3}, {"first": "out"})]
+    keys = [
+        umap_of(seven, **chosen)
+        for chosen in ({}, {"layer": 2}, {"n_prompt": 3}, {"first": "out"}, {"colour": "token"})
+    ]
     assert len({each.key for each in keys if each is not None}) == 1
     others = [
         umap_of(seven, **chosen) for chosen in ({"of": "token"}, {"seed": "1"}, {"of": "out"}, {"min_dist": "0.3"})
@@ -205,6 +213,57 @@ def test_what_was_generated_has_other_marks(seven: Trace) -> None:
     prompt, generated = mapped(seven, n_prompt=5).figure.data
     assert (list(prompt.customdata), list(generated.customdata)) == ([0, 1, 2, 3, 4], [5, 6])
     assert (prompt.marker.symbol, generated.marker.symbol) == ("circle", "diamond")
+
+
+def test_three_components_are_a_space_with_their_shares_at_the_axes(seven: Trace) -> None:
+    drawn, found = mapped(seven, method="pca3", n_prompt=5), pca(vectors(seven, "sum"), n_components=3)
+    prompt, generated, ring = drawn.figure.data
+    for i, axis in enumerate("xyz"):
+        np.testing.assert_array_equal([*prompt[axis], *generated[axis]], found.points[:, i])
+    assert (prompt.type, ring.meta) == ("scatter3d", "ring")
+    titles = [drawn.figure.layout.scene[axis].title.text for axis in ("xaxis", "yaxis", "zaxis")]
+    assert all(f"{100 * share:.3g} %" in title for share, title in zip(found.shares, titles, strict=True))
+    assert drawn.figure.layout.scene.aspectmode == "data"  # distances are distances
+    assert "The three axes hold" in drawn.foot
+
+
+def coloured(drawn: Drawn) -> list[float]:
+    return [value for points in drawn.figure.data for value in points.marker.color]
+
+
+def test_colours_are_what_was_chosen(text_model: GPT2, seven: Trace) -> None:
+    assert coloured(mapped(seven)) == [0, 1, 2, 3, 4, 5, 6]
+    assert coloured(mapped(seven, colour="part", n_prompt=5)) == [0, 0, 0, 0, 0, 1, 1]
+    alike = mapped(seven, colour="likeness", pos=2, of="out", layer=1)
+    cosines = similarity(seven.resid_post[1], centred=True).cosines[2]
+    np.testing.assert_array_equal(coloured(alike), cosines.astype(np.float64))
+    assert alike.figure.data[0].hovertext[2].endswith("cosine 1.000 with token 2")
+    assert "Colours are the cosine with the selected token" in alike.foot
+
+
+def test_the_same_token_has_the_same_colour_and_one_that_stands_once_has_none(text_model: GPT2) -> None:
+    ids = np.array([500, 7, 500, 9, 7, 500, 11], dtype=np.int32)
+    metadata = trace_metadata(TINY_TEXT, fingerprint="f" * 64, model="tiny", dtype="float32")
+    trace = capture(text_model, ids, metadata, weights=Known())
+    drawn = mapped(trace, colour="token")
+    assert coloured(drawn) == [0, 1, 0, -1, 1, 0, -1]
+    assert drawn.figure.data[0].hovertext[0].endswith("3 times in this text")
+    many = by_token(np.repeat(np.arange(20), 2), LIGHT)
+    assert set(many.values) == {-1, *range(MOST_SHADES)}  # others share the colour of those that stand once
+
+
+def test_a_thousand_tokens_in_a_space_fit_a_response() -> None:
+    points = np.random.default_rng(0).standard_normal((1024, 3))
+    figure = vector_map_figure(
+        points,
+        texts=["\U0001f642<&>" * 5] * 1024,
+        n_prompt=512,
+        axes=("one", "two", "three"),
+        colouring=by_likeness(np.zeros(1024), 3, LIGHT),
+        revision="r",
+        frame=LIGHT,
+    )
+    assert len(figure.to_json()) < 2_000_000
 
 
 def test_a_zoom_is_kept_while_the_same_is_mapped(seven: Trace) -> None:
