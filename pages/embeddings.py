@@ -10,7 +10,7 @@ from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import layout as panel_layout
 
 SHOWN: Final = (
-    *("vector-rows", "vector-map", "vector-similarity", "nearest-tokens", "between-layers"),
+    *("vector-rows", "vector-map", "vector-paths", "vector-similarity", "nearest-tokens", "between-layers"),
     *("sum-shares", "position-likeness", "position-curve", "position-lines"),
 )
 

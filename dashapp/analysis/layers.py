@@ -7,11 +7,12 @@ it is many times longer than they are, and would be all that is compared.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from dashapp.analysis.embeddings import SAME, told
+from dashapp.analysis.embeddings import SAME, pca, told
 from dashapp.traces.record import Trace
 
 FEWEST: Final = 4  # tokens that the unbiased estimator needs
@@ -79,6 +80,27 @@ def centred_cosines(states: np.ndarray, pos: int | None = None) -> np.ndarray:
         np.where(known, cosines, 0).sum(axis=0), n_known, out=np.full(n_known.shape, math.nan), where=n_known > 0
     )
     return _with_exact_diagonal(np.clip(means, -1, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """The states of every token in one basis. points: float32 [state pos component]. shares: float64 [component], of
+    the variance of all states together."""
+
+    points: np.ndarray
+    shares: np.ndarray
+
+
+def paths(states: np.ndarray, *, without_first: bool, n_components: int = 2) -> Paths:
+    """All states [state pos d_model] along the principal components of all of them together.
+
+    One basis for all layers, so that a token's points are a path; bases of single layers would turn against each other.
+    without_first: the components are those of the tokens of `told`, and the first token is placed on them all the same.
+    """
+    fitted = np.concatenate([told(state) if without_first else state for state in states])
+    found = pca(fitted, n_components=n_components)
+    points = (states.astype(np.float64) - found.mean) @ found.axes.T
+    return Paths(points=points.astype(np.float32), shares=found.shares)
 
 
 def _centred(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

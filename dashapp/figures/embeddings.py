@@ -14,7 +14,7 @@ from dashapp.analysis.embeddings import Dimensions, Similarity
 from dashapp.figures.attention import block_names, token_names, tokens_a_cell
 from dashapp.figures.space import Cloud, space
 from dashapp.figures.theme import MONO, TEXT_SIZE, ColourScale, Frame, framed
-from dashapp.figures.tokens import label
+from dashapp.figures.tokens import label, plain_label
 
 Order = Literal["number", "variance"]
 
@@ -305,13 +305,13 @@ def _space(
     revision: str,
     frame: Frame,
 ) -> go.Figure:
-    is_named = len(points) <= MOST_NAMES_IN_SPACE
+    is_named = len(points) <= MOST_NAMES_IN_SPACE  # WebGL texts know tags and no way to write one as text
     clouds = [
         Cloud(
             which=which,
             symbol=symbol,
             marker=_marker(colouring, which, size=6 if len(points) <= 200 else 4, frame=frame),
-            names=[label(texts[pos], longest=10) if is_named else "" for pos in which],
+            names=[plain_label(texts[pos], longest=10) if is_named and "<" not in texts[pos] else "" for pos in which],
             hover=_hovers(which, texts, symbol, colouring),
         )
         for which, symbol in parts

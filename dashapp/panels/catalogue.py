@@ -34,6 +34,7 @@ from dashapp.panels.source import Source
 from dashapp.panels.surprisal import SURPRISAL
 from dashapp.panels.token_attention import TOKEN_ATTENTION
 from dashapp.panels.vector_map import VECTOR_MAP
+from dashapp.panels.vector_paths import VECTOR_PATHS
 from dashapp.panels.vector_rows import VECTOR_ROWS
 from dashapp.panels.vector_similarity import VECTOR_SIMILARITY
 from dashapp.traces.record import Trace
@@ -45,7 +46,7 @@ PANELS: Final[dict[str, Panel]] = {
     for panel in (
         *(NEXT_TOKENS, SAMPLER, SURPRISAL),
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
-        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
+        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
         *(LOGIT_LENS, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(GELU, MLP_NEURONS, RESID_NORMS),

@@ -151,7 +151,7 @@ def by_pca(values: np.ndarray, *, n_components: int, without_first: bool) -> Pla
     return Placed(
         points=points,
         axes=(
-            f"component 1 ({shares[0]} of the variance)",
+            f"component 1 ({shares[0]}{' of the variance' if n_components == 2 else ''})",  # a space has less room
             *(f"component {i} ({share})" for i, share in enumerate(shares[1:], start=2)),
         ),
         said=f"{said} The first token is left out." if is_first_out else said,

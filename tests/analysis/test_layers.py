@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dashapp.analysis.embeddings import told
-from dashapp.analysis.layers import ROWS_AT_ONCE, centred_cosines, states_between_layers, unbiased_cka
+from dashapp.analysis.layers import ROWS_AT_ONCE, centred_cosines, paths, states_between_layers, unbiased_cka
 from dashapp.model.gpt2 import GPT2
 from tests.analysis.test_embeddings import IDS, traced
 from tests.doubles import TINY
@@ -111,3 +111,20 @@ def test_cosines_are_the_formulas_token_by_token(pos: int | None) -> None:
 def test_a_lone_token_has_no_centred_cosine() -> None:
     assert np.isnan(centred_cosines(states(2, 1, 12))).all()
     assert np.isnan(centred_cosines(states(2, 1, 12), 0)).all()
+
+
+@pytest.mark.parametrize("without_first", [False, True])
+def test_paths_are_all_states_along_the_components_of_all_of_them(without_first: bool) -> None:
+    made = states(3, 9, 12).astype(np.float64)
+    found = paths(made, without_first=without_first)
+    rows = (made[:, 1:] if without_first else made).reshape(-1, 12)
+    _, sizes, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    expected = (made - rows.mean(axis=0)) @ axes[:2].T  # up to the sign of each axis
+    np.testing.assert_allclose(np.abs(found.points), np.abs(expected), atol=1e-5)  # stored as float32, up to about 10
+    np.testing.assert_allclose(found.shares, sizes[:2] ** 2 / (sizes**2).sum(), atol=1e-9)
+
+
+def test_states_that_stay_where_they_are_make_paths_of_one_point() -> None:
+    still = np.repeat(states(1, 9, 12), 4, axis=0)
+    points = paths(still, without_first=False).points
+    np.testing.assert_array_equal(points, np.repeat(points[:1], 4, axis=0))

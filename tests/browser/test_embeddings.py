@@ -16,7 +16,7 @@ from tests.browser.test_accessibility import violations
 from tests.browser.test_attention import click_at, foot, region, shapes
 
 ROWS, MAP, SQUARE, NEAREST = "Vectors", "Map of tokens", "Likeness of tokens", "Nearest tokens"
-CURVE, LAYERS = "Curve of positions", "Likeness of layers"
+CURVE, LAYERS, PATHS = "Curve of positions", "Likeness of layers", "Paths through the layers"
 D_MODEL = 10  # of the model under test
 LIMIT_BYTES = 2_000_000
 
@@ -307,3 +307,12 @@ def test_the_map_is_coloured_by_likeness_and_turned_in_three_dimensions(page: Pa
         arg=graph.element_handle(),
     )
     page.wait_for_url(re.compile(r"vector-map\.colour=likeness"))
+
+
+def test_paths_are_computed_and_follow_the_strip_by_mouse_and_by_keyboard(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    expect(foot(page, PATHS)).to_contain_text("The thick path is that of token", timeout=PATIENCE_MS)
+    tokens(page).nth(5).click()
+    page.keyboard.press("ArrowRight")
+    expect(foot(page, PATHS)).to_contain_text("The thick path is that of token 6 ", timeout=PATIENCE_MS)
+    expect(region(page, PATHS).locator(".scatterlayer .trace").last.locator(".point")).to_have_count(4)  # 3 layers

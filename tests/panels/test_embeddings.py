@@ -227,6 +227,15 @@ def test_three_components_are_a_space_with_their_shares_at_the_axes(seven: Trace
     assert "The three axes hold" in drawn.foot
 
 
+def test_a_name_in_a_space_is_never_taken_for_markup(text_model: GPT2) -> None:
+    ids = np.array([27, 65, 29, 500], dtype=np.int32)  # "<", "b", ">" and a word
+    metadata = trace_metadata(TINY_TEXT, fingerprint="f" * 64, model="tiny", dtype="float32")
+    drawn = mapped(capture(text_model, ids, metadata, weights=Known()), method="pca3")
+    assert drawn.figure.data[0].text[:3] == ("", "b", ">")
+    assert "1 of 4 names have no room" in drawn.foot
+    assert drawn.figure.data[0].hovertext[0].startswith("token 0 ‘&lt;’")
+
+
 def coloured(drawn: Drawn) -> list[float]:
     return [value for points in drawn.figure.data for value in points.marker.color]
 
