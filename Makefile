@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
 TEST_FLAGS ?=
+BENCH_FLAGS ?=
 
 # A thread that spins while it waits makes everything else on a shared machine many times slower.
 export OMP_WAIT_POLICY ?= passive
@@ -49,6 +50,10 @@ lint: $(VENV)/.test-installed ## check format, lint and types only
 format: $(VENV)/.test-installed ## rewrite the code in the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(VENV)/.test-installed ## time the engine beside Hugging Face's; BENCH_FLAGS="--clock cpu --threads 1 --write"
+	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 .PHONY: image-smoke
 image-smoke: ## build the container image, run it, open a page (docker or buildah)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dashapp.model.config import GPT2Config
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.sampling import largest
 from dashapp.model.tap import Tap, TapFunction
@@ -47,7 +48,7 @@ def capture(
     metadata: the strings of `record.trace_metadata`. weights: those that the trace may ask later for `logits`.
     progress: told the share of the work done, layer by layer.
     """
-    arrays = _empty_arrays(model, len(token_ids))
+    arrays = empty_arrays(model.config, len(token_ids))
     arrays["token_ids"][:] = token_ids
     n_layer = model.config.n_layer
     with torch.inference_mode():
@@ -61,8 +62,9 @@ def capture(
     return new_trace(arrays, metadata, weights=weights)
 
 
-def _empty_arrays(model: GPT2, n_tokens: int) -> dict[str, np.ndarray]:
-    shapes = tensor_shapes(model.config, n_tokens)
+def empty_arrays(config: GPT2Config, n_tokens: int) -> dict[str, np.ndarray]:
+    """Room for every tensor of a trace; the thumbnails are 0."""
+    shapes = tensor_shapes(config, n_tokens)
     arrays = {name: np.empty(shape, dtype=TENSORS[name].dtype) for name, shape in shapes.items()}
     arrays["thumbnails"][:] = 0  # a short prompt does not fill them
     return arrays
