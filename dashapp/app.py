@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,9 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), browsing-topics=()",
 }
+
+A_YEAR_S: Final = 31_536_000
+COMPRESSED_ETAG: Final = re.compile(r':(?:gzip|br|zstd|deflate)(?=")')
 
 INDEX: Final = """<!DOCTYPE html>
 <html lang="en" data-bs-theme="light">
@@ -206,6 +210,13 @@ def _add_headers(app: Dash) -> None:
     server: Flask = app.server
     pages = {page["path"] for page in page_registry.values()}
 
+    @server.before_request
+    def compare_files_and_not_compressions() -> None:
+        """Flask-Compress adds its encoding to a file's ETag, and Flask would find that none is the file it has."""
+        known = request.environ.get("HTTP_IF_NONE_MATCH")
+        if known:
+            request.environ["HTTP_IF_NONE_MATCH"] = COMPRESSED_ETAG.sub("", known)
+
     @server.after_request
     def add(response: Response) -> Response:
         if response.mimetype == "text/html" and response.status_code == 200 and request.path not in pages:
@@ -215,6 +226,8 @@ def _add_headers(app: Dash) -> None:
         response.headers.setdefault(
             "Content-Security-Policy", _policy(app, with_scripts=response.mimetype == "text/html")
         )
+        if request.path.startswith("/assets/") and "m" in request.args and response.status_code == 200:
+            response.headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"  # another file, another `m`
         if request.path.startswith("/_dash-") or response.mimetype == "text/html":
             response.headers.setdefault("Cache-Control", "no-store" if request.method == "POST" else "no-cache")
         return response

@@ -20,6 +20,7 @@ from dashapp import ids
 from dashapp.app import HEADERS, LARGEST_REQUEST, create_app, open_source
 from dashapp.jobs.request import EXAMPLE
 from dashapp.settings import Settings
+from dashapp.shell.plotly_script import ADDRESS as PLOTLY_JS
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "dashapp" / "assets"
@@ -172,6 +173,32 @@ def test_a_megabyte_of_text_is_refused_in_words(client: FlaskClient) -> None:
 def test_answers_are_compressed(client: FlaskClient) -> None:
     response = client.get("/_dash-layout", headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
+
+
+# Flask-Compress leaves the file that it compressed piece by piece to be closed with the last reference to it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "identity"])
+def test_a_browser_that_has_a_file_is_not_sent_it_again(client: FlaskClient, encoding: str) -> None:
+    """Issue 9: a compressed file never was "not modified", and every visit fetched plotly.js again."""
+    for path in (PLOTLY_JS, "/assets/css/10-app.css", "/assets/fonts/inter-latin.woff2"):
+        with client.get(path, headers={"Accept-Encoding": encoding}) as first:
+            assert first.data, path
+            headers = {"Accept-Encoding": encoding, "If-None-Match": first.headers["ETag"]}
+        with client.get(path, headers=headers) as again:
+            assert (again.status_code, again.data) == (304, b""), path
+
+
+def test_styles_and_scripts_whose_address_names_their_time_are_kept_without_asking(client: FlaskClient) -> None:
+    text = client.get("/").text
+    paths = [path.replace("&amp;", "&") for path in re.findall(r'(?:src|href)="(/assets/[^"]+)"', text)]
+    assert len(paths) > 12
+    for path in paths:
+        with client.get(path) as response:
+            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable", path
+    with client.get("/assets/css/10-app.css") as unnamed:
+        assert "immutable" not in unnamed.headers["Cache-Control"]
+    with client.get("/assets/css/none.css?m=1") as absent:
+        assert "immutable" not in absent.headers.get("Cache-Control", "")
 
 
 def test_health_is_answered_and_readiness_waits_for_the_jobs(client: FlaskClient) -> None:
