@@ -32,6 +32,7 @@ SELECTION_HEAD: Final = "selection-head"
 SELECTION_UNDO: Final = "selection-undo"
 SELECTION_CLEAR: Final = "selection-clear"
 WEIGHTS_DIRECTION: Final = "weights-direction"  # whether a strip shows what a token looks at, or who looks at it
+TREE_ACTIONS: Final = "tree-actions"  # what can be done with the tree of continuations
 STRIP_COLOUR: Final = "strip-colour"  # what a strip's colours and bars show
 TOKEN_CARD: Final = "token-card"  # what a token of a strip is
 UNITS_CHOICE: Final = "units-choice"

@@ -99,6 +99,10 @@ class Frame:
         """How many of its units are a bit: 1, or ln 2 nats."""
         return 1.0 if self.units == "bits" else math.log(2)
 
+    def of_nats(self, nats: float) -> float:
+        """Nats in its units."""
+        return nats / math.log(2) * self.per_bit
+
     def information(self, bits: float) -> str:
         """An amount of information with three digits and its unit: "2.35 bits", "1.63 nats"."""
         return f"{bits * self.per_bit:.3g} {self.units}"
@@ -171,7 +175,8 @@ def enlarged(figure: go.Figure, factor: float) -> go.Figure:
     layout = figure.layout
     margins = {side: round(value * factor) for side, value in layout.margin.to_plotly_json().items()}
     figure.update_layout(height=round(layout.height * factor), margin=margins)
-    figure.update_layout(_larger_fonts(layout.to_plotly_json(), factor))
+    drawn = {name: part for name, part in layout.to_plotly_json().items() if name != "meta"}
+    figure.update_layout(_larger_fonts(drawn, factor))
     for trace in figure.data:
         trace.update(_larger_fonts(trace.to_plotly_json(), factor))
     return figure

@@ -18,6 +18,7 @@ from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
 from dashapp.panels.awaiting import marked, order_of, state_as_json
 from dashapp.panels.beside import draw_beside
 from dashapp.panels.between_layers import BETWEEN_LAYERS
+from dashapp.panels.continuations import CONTINUATIONS
 from dashapp.panels.gelu import GELU
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 PANELS: Final[dict[str, Panel]] = {
     panel.name: panel
     for panel in (
-        *(NEXT_TOKENS, SAMPLER, SURPRISAL),
+        *(NEXT_TOKENS, SAMPLER, CONTINUATIONS, SURPRISAL),
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
         *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),

@@ -142,6 +142,13 @@ FORMULAS: Final[dict[str, Notation]] = {
         "tokens; T equal to 1 gives the model's own probabilities",
         "Ackley, Hinton & Sejnowski 1985; Hinton et al. 2015, equation 1",
     ),
+    "continuation": Notation(
+        "Log-probability of a continuation",
+        (r"\log p(x_{m+1}, \ldots, x_n \mid x_{\le m}) = \sum_{i=m+1}^{n} \log p(x_i \mid x_{<i})",),
+        "the logarithm of the probability of tokens m plus 1 to n, given those before, is the sum over them of the "
+        "logarithm of each one's probability given all before it",
+        "Shannon 1948, section 3; the chain rule",
+    ),
     "surprisal": Notation(
         "Surprisal",
         (r"s_i = -\log_2 p(x_i \mid x_{<i})",),

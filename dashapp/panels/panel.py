@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     import numpy as np
     import plotly.graph_objects as go
 
-SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt", "drawn_with"]
-Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token", "vocabulary", "between"]
+SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt", "drawn_with", "branches"]
+Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token", "vocabulary", "between", "tree"]
 
 NULLABLE: Final = ("layer", "head", "target", "against")  # of a selection, where a panel has something to show without
 
 LONGEST_LINE: Final = 120  # characters of a typed knob
+MOST_BRANCHES: Final = 12  # that a page remembers of a prompt
 MOST_BUTTONS: Final = 6  # a knob of more options is a list to choose from
 
 GRAPH_CONFIG: Final[Any] = {
@@ -93,9 +94,9 @@ class Panel:
     """draw(trace, frame=…, then a keyword for each selection field it reads and each knob) → Drawn.
 
     reads: selection fields that change the figure; all but pos are None where none is selected. target, against: tokens
-    of the vocabulary. n_prompt: how many tokens are the prompt's. drawn_with: the
-    settings of the run on screen, None where they are not known. marks: what the browser outlines and selects by
-    itself, as in `KINDS` of 40-panels.js.
+    of the vocabulary. n_prompt: how many tokens are the prompt's. drawn_with: the settings of the run on screen, None
+    where they are not known. branches: other texts of the same prompt, None where the page remembers nothing.
+    marks: what the browser outlines and selects by itself, as in `KINDS` of 40-panels.js.
     when: fields of `reads` that count only while a knob has a value, (knob, value); otherwise they are None, and
     another selection draws nothing anew.
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
@@ -197,8 +198,8 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
     knobs = view.get("knobs")
     for name in panel.reads:
         value = view.get(name)
-        if name == "drawn_with":
-            chosen[name] = None if value is None else _settings_in(value)
+        if name in RECORDS:
+            chosen[name] = None if value is None else RECORDS[name](value)
             continue
         is_inside = not isinstance(value, bool) and isinstance(value, int) and 0 <= value < sizes[name]
         if not is_inside and not (value is None and (name in NULLABLE or not _counts(panel, name, knobs))):
@@ -212,11 +213,30 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
     return chosen
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branches:
+    """Other texts of a prompt. n_typed: how many tokens somebody typed. keys: of their traces."""
+
+    n_typed: int
+    keys: tuple[str, ...]
+
+
+def _branches_in(value: object) -> Branches:
+    match value:
+        case {"n_typed": int(n_typed), "keys": [*keys]} if n_typed >= 0 and len(keys) <= MOST_BRANCHES:
+            if all(isinstance(key, str) for key in keys):
+                return Branches(n_typed=n_typed, keys=tuple(keys))
+    raise ValueError("branches is none of what a page remembers")
+
+
 def _settings_in(value: object) -> SamplingSettings:
     try:
         return SamplingSettings(**value)  # type: ignore[arg-type]
     except (TypeError, BadSampling) as error:
         raise ValueError("drawn_with is outside of what a run can have") from error
+
+
+RECORDS: Final = {"drawn_with": _settings_in, "branches": _branches_in}  # fields that are no number
 
 
 def _counts(panel: Panel, name: SelectionField, knobs: object) -> bool:

@@ -42,6 +42,7 @@ def views(panel: Panel, trace: Trace) -> Iterator[dict[str, Any]]:
         "target": {None, config.d_vocab - 1},
         "against": {None, 0},
         "n_prompt": {1, trace.n_tokens},
+        "branches": (None, {"n_typed": 1, "keys": []}),
         "drawn_with": (None, {"temperature": 0.7, "top_k": 7, "seed": 2**70}),
     }
     knobs = [[(knob.name, option) for option in knob.options] for knob in panel.knobs]

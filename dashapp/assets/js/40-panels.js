@@ -68,7 +68,8 @@
   /**
    * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
-   * the future. point: a token a point, in a plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y. bar: a token a bar. token: a token of the vocabulary a cell; choosing the
+   * the future. point: a token a point, in a plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y. bar: a token a bar.
+   * tree: a token a mark, which may open another text. token: a token of the vocabulary a cell; choosing the
    * chosen one again chooses none. vocabulary: the same, a bar each.
    */
   const KINDS = {
@@ -102,6 +103,10 @@
     bar: {
       outlines: () => [],
       picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
+    },
+    tree: {
+      outlines: () => [],
+      picks: (point, graph) => window.dash_clientside.tree.picked(graph.layout.meta.tree, point.customdata, slotOf(graph)),
     },
     token: {
       outlines: () => [],
@@ -259,7 +264,7 @@
     const { no_update: same, shell, compare } = window.dash_clientside;
     const { slot, shares, defaults } = spec;
     const run = slot === "b" ? runB : runA;
-    const shown = { ...shell.shown(run, slot, selection, alignment), n_prompt: run ? run.nPrompt : null, drawn_with: (run && run.settings) || null };
+    const shown = { ...shell.shown(run, slot, selection, alignment), n_prompt: run ? run.nPrompt : null, drawn_with: (run && run.settings) || null, branches: window.dash_clientside.tree.branchesOf(run) };
     const knobs = Object.fromEntries((knobIds || []).map((id, i) => [id.name, knobValues[i]]));
     const reads = counting(spec, knobs);
     const absence = waiting(run) || compare.absence(slot, shown, selection, reads);

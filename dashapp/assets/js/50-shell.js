@@ -67,6 +67,12 @@
     }
   }
 
+  /** Another text of the same prompt, in a slot; the form stays as it is. A step, like a new prompt. */
+  function branch(slot, request) {
+    keepPlace();
+    ours().set_props(`request-${slot}`, { data: { ...request, id: newId() } });
+  }
+
   /** A new prompt is a step: Back returns to what is on screen now. */
   function keepPlace() {
     if (requests.a) window.history.pushState(window.history.state, "", window.location.href);
@@ -119,6 +125,7 @@
     const next = ours().runs.state({ request, answer, progress, finished: done, running, stop, pulse }, before);
     if (!watched.has(next.id) && watched.size > 3) watched.clear();
     watched.set(next.id, next);
+    if (next.phase === "done") ours().tree.remember(request, next);
     return looksSame(next, shown) ? same() : next;
   }
 
@@ -428,7 +435,7 @@
 
   const shell = {
     ...{ newId, formRequest, isSameRequest, withWeights, summary, linkTo },
-    ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, refresh, theme, textSize },
+    ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, branch, refresh, theme, textSize },
   };
   if (typeof module !== "undefined") module.exports = shell;
   if (typeof window !== "undefined") {

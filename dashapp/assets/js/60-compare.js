@@ -60,7 +60,7 @@
     const [other, run] = slot === "a" ? ["b", runB] : ["a", runA];
     if (!run || run.phase !== "done") return null;
     const shown = ours().shell.shown(run, other, selection, alignment);
-    return absence(other, shown, selection, reads) ? null : { key: run.trace, selection: { ...shown, n_prompt: run.nPrompt, drawn_with: run.settings || null } };
+    return absence(other, shown, selection, reads) ? null : { key: run.trace, selection: { ...shown, n_prompt: run.nPrompt, drawn_with: run.settings || null, branches: ours().tree.branchesOf(run) } };
   }
 
   /** How each token of a slot is marked: "same", "replaced" or "unaligned". */
