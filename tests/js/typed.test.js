@@ -38,6 +38,13 @@ test("how a token is made is said with its id and bytes", () => {
   assert.match(typed.making({ token: 50256, bytes: "3C 7C", merges: [] }, "‘<|endoftext|>’"), /It stands for itself\.$/);
 });
 
+test("merges are told in one line where there is little room", () => {
+  const merges = [[" ", "t", " t", 256], ["h", "e", "he", 258], [" t", "he", " the", 262]];
+  const quoted = (text) => `‘${text}’`;
+  assert.equal(typed.merged({ merges }, quoted), "Merges: ‘ ’ + ‘t’, then ‘h’ + ‘e’, then ‘ t’ + ‘he’");
+  assert.equal(typed.merged({ merges: [] }, quoted), "");
+});
+
 test("an empty form asks for no text", () => {
   assert.deepEqual(typed.question([null, true, "demo"]), { text: "", bos: true, model: "demo" });
 });

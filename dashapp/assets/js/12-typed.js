@@ -56,6 +56,12 @@
     return `${about} ${name === "‘<|endoftext|>’" ? "It stands for itself." : "A single byte: nothing was merged."}`;
   }
 
+  /** The merges of a token in one line, for where there is little room; "" where there are none. */
+  function merged({ merges }, quoted) {
+    if (!merges.length) return "";
+    return `Merges: ${merges.map(([left, right]) => `${quoted(left)} + ${quoted(right)}`).join(", then ")}`;
+  }
+
   // Below: the page ----------------------------------------------------------------------------------------------------
 
   const at = {}; // slot → its timer, turns, and what was answered last
@@ -92,6 +98,19 @@
     } catch {
       return null;
     }
+  }
+
+  const made = new Map(); // id → how it is made, or a promise of it
+
+  /** How a token is made, asked for once; null where there is no answer. @param {number} token */
+  function madeOf(token) {
+    if (!made.has(token)) {
+      made.set(token, posted(MERGES_PATH, { token }).then((answer) => {
+        if (!answer) made.delete(token);
+        return answer;
+      }));
+    }
+    return made.get(token);
   }
 
   /** Make the list show these tokens; what is there already stays. */
@@ -165,8 +184,8 @@
     token.setAttribute("aria-selected", "true");
     reachable(list, Number(token.dataset.pos));
     token.focus({ preventScroll: true });
-    const made = await posted(MERGES_PATH, { token: Number(token.dataset.token) });
-    if (made && here.splitTurn.isLast(turn) && token.isConnected) split.replaceChildren(...told(made, token.dataset.text));
+    const answer = await madeOf(Number(token.dataset.token));
+    if (answer && here.splitTurn.isLast(turn) && token.isConnected) split.replaceChildren(...told(answer, token.dataset.text));
   }
 
   /** How a token is made, as elements. */
@@ -184,7 +203,7 @@
     return made.merges.length ? [sentence, steps] : [sentence];
   }
 
-  const typed = { summary, warning, question, newTurn, making, told, follow };
+  const typed = { summary, warning, question, newTurn, making, merged, madeOf, told, follow };
   if (typeof module !== "undefined") module.exports = typed;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { typed });
 })();

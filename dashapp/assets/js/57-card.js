@@ -30,7 +30,7 @@
     const more = [about, attention].filter(Boolean).map((said) => line(said));
     if (!found || found.ids.length <= pos) return [line(`${ours().tokens.quoted(text)} token ${pos}`, "card-head"), ...more];
     const { head, prediction, others } = ours().measures.card(found, pos, text, ours().strip.units());
-    return [line(head, "card-head"), ...prediction.map((said) => line(said)), ...likeliest(others), ...more];
+    return [line(head, "card-head"), ...prediction.map((said) => line(said)), ...likeliest(others), ...more, merges(token, found.ids[pos])];
   }
 
   /** The likeliest in a token's place; the token itself is marked. */
@@ -45,6 +45,17 @@
       list.append(item);
     }
     return [line("Likeliest here:"), list];
+  }
+
+  /** How a token is split: a line that is there as soon as the server has told it. */
+  function merges(token, id) {
+    const made = line("");
+    ours().typed.madeOf(id).then((answer) => {
+      if (!answer || of !== token) return;
+      made.textContent = ours().typed.merged(answer, ours().tokens.quoted);
+      put(token);
+    });
+    return made;
   }
 
   function show(token) {
