@@ -1,26 +1,40 @@
-"""The page `/attention`: where every head looks, one head closely, and one token's attention."""
+"""The page `/attention`: where every head looks, one head closely, one token, one pair, and all heads together."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
 
 from dash import html, register_page
 
 from dashapp.panels.catalogue import PANELS
+from dashapp.panels.panel import Panel
 from dashapp.panels.panel import layout as panel_layout
+
+# A panel a row, or two beside each other.
+ROWS: Final = (
+    (PANELS["head-grid"],),
+    (PANELS["head-pattern"], PANELS["token-attention"]),
+    (PANELS["token-lines"],),
+    (PANELS["pattern-detail"], PANELS["pair-heads"]),
+    (PANELS["token-sources"], PANELS["pair-writes"]),
+    (PANELS["pair-match"],),
+    (PANELS["heads-together"], PANELS["token-origins"]),
+    (PANELS["sink-heads"],),
+    (PANELS["sink-rows"],),
+    (PANELS["head-atlas"],),
+)
 
 
 def layout(**query: str) -> html.Div:
     """The page; knobs stand in the query string, and the shell reads the rest of it."""
-    return html.Div(
-        [
-            html.H1("Attention", className="visually-hidden"),
-            panel_layout(PANELS["head-grid"], "a", query),
-            html.Div(
-                [panel_layout(PANELS["head-pattern"], "a", query), panel_layout(PANELS["token-attention"], "a", query)],
-                className="beside",
-            ),
-        ],
-        className="page",
-    )
+    rows = [_row(panels, query) for panels in ROWS]
+    return html.Div([html.H1("Attention", className="visually-hidden"), *rows], className="page")
+
+
+def _row(panels: tuple[Panel, ...], query: Mapping[str, str]) -> html.Section | html.Div:
+    drawn = [panel_layout(panel, "a", query) for panel in panels]
+    return drawn[0] if len(drawn) == 1 else html.Div(drawn, className="beside")
 
 
 register_page(__name__, path="/attention", name="Attention", title="Attention · Inside GPT-2", order=1, layout=layout)

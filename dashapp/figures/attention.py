@@ -6,13 +6,17 @@ Weights are 0..1 and the colour scale always is, so that a faint head looks fain
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dashapp.analysis.attention import Head, HeadScores, Strongest, TokenAttention
+from dashapp.analysis.attention import Head, Strongest, TokenAttention
+from dashapp.analysis.head_names import HeadName
+from dashapp.analysis.heads import KindScores
+from dashapp.figures.cells import texts_on_cells
 from dashapp.figures.sprite import GAP, Colour, mosaic, png_address
 from dashapp.figures.theme import AMOUNTS, MONO, Frame, framed
 from dashapp.figures.tokens import MOST_NARROW, label
@@ -20,6 +24,9 @@ from dashapp.figures.tokens import MOST_NARROW, label
 Scale = Literal["whole", "fit"]
 Shade = Literal["even", "root"]
 """How a weight becomes a colour: in proportion, or by its square root, which shows faint weights."""
+
+Places = list[list[Head | None]]  # which head stands where, [row column]; None for a gap
+NOBODY: Final[Mapping[Head, HeadName]] = {}
 
 SHADES: Final[dict[str, str]] = {"even": "by weight", "root": "by its square root, for faint weights"}
 MOST_CELLS: Final = 512  # a side of a pattern: what a browser has pixels for, as it drops rows of more; 1.4 MB
@@ -29,29 +36,65 @@ LONGEST: Final = 10  # characters of a token: labels stand on two sides of a squ
 N_CROPPED: Final = 40  # tokens that a square of a telephone's width shows readably
 LARGEST_CELL: Final = 84
 GRID_WIDTH, LARGEST_TILE = 1080, 128  # pixels for all heads across, and for one of them
+N_DETAIL, N_DETAIL_NARROW = 24, 12  # tokens a side with room for a number in each cell, or for their labels
+SMALLEST_LETTERED: Final = 40  # pixels of a tile with room for a letter
 MOST_TOKENS_LABELLED: Final = 30  # down the side of a square of `WIDTH`
 
 
-def head_grid(tiles: np.ndarray, scores: HeadScores, *, shade: Shade, frame: Frame) -> go.Figure:
-    """All heads in one picture, layers down and heads across; each tile is a head's pattern, query down, key across.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Square:
+    """What a square of queries and keys shows. values: float32 [query key], NaN where there is nothing.
 
-    tiles: uint8 [layer head cell_query cell_key]. A transparent heatmap over the picture gives hover and click: 50 ms
-    to draw where a heatmap for each of 144 heads takes 900.
+    where: whose it is. is_score: has a sign, and no bounds. quantity, verb, unit: in the words of a hover. note: what
+    a person must not overlook, above the figure.
     """
-    n_layer, n_head = tiles.shape[:2]
-    most_pixels = min(LARGEST_CELL, math.isqrt(MOST_SPRITE_BYTES // (n_layer * n_head)))
-    pixels = mosaic(fitting(tiles), most_tile_pixels=most_pixels)
-    hover = [[_head_sentence(scores, Head(layer=i, head=j)) for j in range(n_head)] for i in range(n_layer)]
+
+    values: np.ndarray
+    where: str
+    is_score: bool = False
+    quantity: str = "attention"
+    verb: str = "looks at"
+    unit: str = ""
+    note: str = ""
+
+
+def head_grid(
+    tiles: np.ndarray,
+    scores: KindScores,
+    *,
+    places: Places | None = None,
+    names: Mapping[Head, HeadName] = NOBODY,
+    shade: Shade,
+    frame: Frame,
+) -> go.Figure:
+    """Heads in one picture, layers down and heads across; each tile is a head's pattern, query down, key across.
+
+    tiles: uint8 [layer head cell_query cell_key]. places: another order, [row column]. names: whose letter stands in
+    the upper right corner, where a pattern has nothing. A transparent heatmap over the picture gives hover and click:
+    50 ms to draw where a heatmap for each of 144 heads takes 900.
+    """
+    n_head = tiles.shape[1]
+    cells = by_layer(*tiles.shape[:2]) if places is None else places
+    n_row = len(cells)
+    most_pixels = min(LARGEST_CELL, math.isqrt(MOST_SPRITE_BYTES // (n_row * n_head)))
+    pixels = mosaic(fitting(arranged(tiles, cells)), most_tile_pixels=most_pixels)
+    hover = [[_head_sentence(scores, of, names.get(of)) if of else "" for of in row] for row in cells]
     clear = [(0, "rgba(0,0,0,0)"), (1, "rgba(0,0,0,0)")]
-    cells = go.Heatmap(
-        z=np.zeros((n_layer, n_head), dtype=np.uint8), text=hover, hoverinfo="text", colorscale=clear, showscale=False
+    over = go.Heatmap(
+        z=np.array([[0 if of else np.nan for of in row] for row in cells], dtype=np.float32),
+        text=hover,
+        customdata=[[[of.layer, of.head] if of else None for of in row] for row in cells],
+        hoverinfo="text",
+        hoverongaps=False,
+        colorscale=clear,
+        showscale=False,
     )
     cell = min(LARGEST_TILE, (NARROW_WIDTH if frame.is_narrow else GRID_WIDTH) / n_head)
-    summary = (
-        f"The attention patterns of {n_layer} layers of {n_head} heads, in a grid of layers down and heads across."
-    )
-    height = round(max(200, cell * n_layer + 112))
-    figure = framed(cells, _bar_of_scale(shade, frame), frame=frame, height=height, summary=summary)
+    n_shown = sum(of is not None for row in cells for of in row)
+    order = "in a grid of layers down and heads across" if places is None else "in the order of a score"
+    summary = f"The attention patterns of {n_shown} heads, {order}."
+    height = round(max(200, cell * n_row + 112))
+    figure = framed(over, _bar_of_scale(shade, frame), frame=frame, height=height, summary=summary)
     figure.add_layout_image(
         source=png_address(pixels, palette(shade, frame)),
         xref="x",
@@ -59,39 +102,91 @@ def head_grid(tiles: np.ndarray, scores: HeadScores, *, shade: Shade, frame: Fra
         x=-0.5,
         y=-0.5,
         sizex=n_head,
-        sizey=n_layer,
+        sizey=n_row,
         sizing="stretch",
         layer="below",
     )
-    _square(figure, ("", n_layer), ("", n_head))  # the first tick says it: a title would lie on the others
-    figure.update_xaxes(dtick=1 if cell >= 24 else 4, tick0=0, tickprefix="head ", showtickprefix="first")
-    figure.update_yaxes(dtick=1 if cell >= 16 else 4, tick0=0, tickprefix="layer ", showtickprefix="last")
+    _square(figure, ("", n_row), ("", n_head))  # the first tick says it: a title would lie on the others
+    if places is None:
+        figure.update_xaxes(dtick=1 if cell >= 24 else 4, tick0=0, tickprefix="head ", showtickprefix="first")
+        figure.update_yaxes(dtick=1 if cell >= 16 else 4, tick0=0, tickprefix="layer ", showtickprefix="last")
+    else:
+        figure.update_xaxes(showticklabels=False)
+        figure.update_yaxes(showticklabels=False)
+    if cell >= SMALLEST_LETTERED:
+        figure.add_trace(_corners(cells, names, is_sorted=places is not None, frame=frame))
     return figure
+
+
+def by_layer(n_layer: int, n_head: int) -> Places:
+    """Every head where the model has it."""
+    return [[Head(layer=layer, head=head) for head in range(n_head)] for layer in range(n_layer)]
+
+
+def in_rows(heads: Sequence[Head], n_across: int) -> Places:
+    """Heads one after another, some to a row; the last row may have gaps."""
+    rows: list[list[Head | None]] = [list(heads[i : i + n_across]) for i in range(0, len(heads), n_across)]
+    rows[-1] += [None] * (n_across - len(rows[-1]))
+    return rows
+
+
+def arranged(tiles: np.ndarray, places: Places) -> np.ndarray:
+    """Tiles of heads [layer head cell_query cell_key] where they are to stand, [row column cell_query cell_key]."""
+    nothing = np.zeros_like(tiles[0, 0])
+    return np.stack([np.stack([tiles[of.layer, of.head] if of else nothing for of in row]) for row in places])
+
+
+def _corners(places: Places, names: Mapping[Head, HeadName], *, is_sorted: bool, frame: Frame) -> go.Scatter:
+    """In the upper right corner of each tile its head's letter and, where heads are sorted, its layer and head."""
+    all_cells = [(of, row, column) for row, cells in enumerate(places) for column, of in enumerate(cells) if of]
+    stands = [each for each in all_cells if is_sorted or each[0] in names]  # no point without a text: see `cells`
+    texts = []
+    for of, _row, _column in stands:
+        letter = f"<b>{names[of].letter}</b>" if of in names else ""
+        texts.append(" ".join(part for part in (f"{of.layer}.{of.head}" if is_sorted else "", letter) if part))
+    return go.Scatter(
+        x=[column + 0.46 for _of, _row, column in stands],
+        y=[row - 0.46 for _of, row, _column in stands],
+        mode="text",
+        text=texts,
+        textposition="bottom left",
+        textfont={"size": 11, "color": frame.colours.ink},
+        hoverinfo="skip",
+    )
 
 
 def head_pattern(pattern: np.ndarray, of: Head, *, texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
     """One head's pattern, query down and key across: float32 [query key]; of many tokens some to a cell."""
+    shown = Square(values=pattern, where=f"layer {of.layer}, head {of.head}")
+    return attention_square(shown, texts=texts, shade=shade, frame=frame)
+
+
+def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
+    """Weights or scores between all tokens, query down and key across; of many tokens some to a cell."""
     n_tokens = len(texts)
     n_each = tokens_a_cell(n_tokens)
     names = block_names(texts, n_each)
-    where = f"layer {of.layer}, head {of.head}"
-    cells = go.Heatmap(
-        z=pattern_cells(pattern, n_each),
+    cells = pattern_cells(shown.values, n_each, is_signed=shown.is_score)
+    low, high, scale = colours_of(shown, cells, shade, frame)
+    heat = go.Heatmap(
+        z=cells,
         x=names,
         y=names,
-        zmin=0,
-        zmax=1,
+        zmin=low,
+        zmax=high,
         hoverongaps=False,
-        hovertemplate=_pattern_sentence(where, is_pooled=n_each > 1),
-        colorscale=shaded(shade, frame),
+        hovertemplate=_square_sentence(shown, is_pooled=n_each > 1),
+        colorscale=scale,
         showscale=False,
     )
-    summary = f"Attention of {where} between {n_tokens} tokens: each row is a query, each column a key."
+    summary = f"{_first_up(shown.quantity)} of {shown.where} between {n_tokens} tokens: each row is a query, each "
+    summary += "column a key."
     side = min(LARGEST_CELL * n_tokens, NARROW_WIDTH - 48 if frame.is_narrow else WIDTH - 64)
     height = max(120, side) + 160
-    figure = framed(cells, _bar_of_scale(shade, frame), frame=frame, height=height, summary=summary)
+    bar = _bar_of_scale(shade, frame) if not shown.is_score else _bar_of_scores(low, high, frame)
+    figure = framed(heat, bar, frame=frame, height=height, summary=summary)
     _square(figure, ("query: the token that looks", len(names)), ("key: the token looked at", len(names)))
-    meta: dict[str, Any] = {"summary": summary, "tokens_a_row": n_each}
+    meta: dict[str, Any] = {"summary": summary, "tokens_a_row": n_each, "n_tokens": n_tokens}
     if frame.is_narrow and n_tokens > N_CROPPED:
         meta["cropped"] = N_CROPPED  # the browser knows the selected token
     figure.update_layout(meta=meta)
@@ -100,7 +195,64 @@ def head_pattern(pattern: np.ndarray, of: Head, *, texts: Sequence[str], shade: 
     # Categories, where other token axes have numbers: a heatmap's hover can name a token only through its axis.
     figure.update_xaxes(type="category", tickangle=-60, **ticks)
     figure.update_yaxes(type="category", **ticks)
+    if shown.note:
+        place = {"xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "bottom"}
+        font = {"color": frame.colours.alarm, "size": 12}
+        figure.add_annotation(text=shown.note, showarrow=False, font=font, yshift=8, **place)
     return figure
+
+
+def square_detail(shown: Square, *, at: tuple[int, int], texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
+    """Some rows and columns of a square around a query and a key, every token labelled, every weight exact.
+
+    at: the first row and column that `shown.values` has of all.
+    """
+    n_row, n_column = shown.values.shape
+    names = token_names(texts)
+    rows, columns = names[at[0] : at[0] + n_row], names[at[1] : at[1] + n_column]
+    low, high, scale = colours_of(shown, shown.values, shade, frame)
+    heat = go.Heatmap(
+        z=shown.values,
+        x=columns,
+        y=rows,
+        zmin=low,
+        zmax=high,
+        hoverongaps=False,
+        hovertemplate=_square_sentence(shown, is_pooled=False),
+        colorscale=scale,
+        showscale=False,
+    )
+    summary = f"{_first_up(shown.quantity)} of {shown.where}, of {n_row} queries and {n_column} keys."
+    cell = (NARROW_WIDTH - 48 if frame.is_narrow else WIDTH - 64) / max(n_row, n_column)
+    height = round(min(LARGEST_CELL, cell) * n_row) + 140
+    figure = framed(heat, frame=frame, height=height, summary=summary)
+    if not frame.is_narrow:
+        steps = np.nan_to_num((np.clip(shown.values, low, high) - low) / (high - low))
+        shares = np.sqrt(steps) if shade == "root" and not shown.is_score else steps
+        ends = frame.signed_scale if shown.is_score else frame.amount_scale
+        numbers = [["" if np.isnan(value) else _in_cell(value) for value in row] for row in shown.values]
+        texts_over = texts_on_cells(numbers, shares, ends)
+        texts_over.x, texts_over.y = [columns[x] for x in texts_over.x], [rows[y] for y in texts_over.y]
+        texts_over.textfont.size = 10
+        figure.add_trace(texts_over)
+    figure.update_layout(margin={"l": 48, "r": 8, "t": 8})
+    meta = {"summary": summary, "n_tokens": len(texts), "first_row": at[0], "first_column": at[1]}
+    figure.update_layout(meta=meta)
+    ticks: dict[str, Any] = {"tickfont": {"family": MONO, "size": 12}, "type": "category", "showgrid": False}
+    figure.update_xaxes(tickangle=-60, dtick=1, range=[-0.5, n_column - 0.5], automargin=True, **ticks)
+    figure.update_yaxes(dtick=1, range=[n_row - 0.5, -0.5], automargin=True, **ticks)
+    return figure
+
+
+def colours_of(
+    shown: Square, cells: np.ndarray, shade: Shade, frame: Frame
+) -> tuple[float, float, list[tuple[float, str]]]:
+    """The range and the scale of colours: 0 to 1 for weights, centred on 0 for scores."""
+    if not shown.is_score:
+        return 0.0, 1.0, shaded(shade, frame)
+    finite = np.abs(cells[np.isfinite(cells)])
+    limit = max(1e-6, float(finite.max())) if finite.size else 1.0
+    return -limit, limit, frame.signed_scale
 
 
 def token_bars(found: TokenAttention, top: Strongest, *, texts: Sequence[str], scale: Scale, frame: Frame) -> go.Figure:
@@ -158,17 +310,24 @@ def block_names(texts: Sequence[str], n_each: int) -> list[str]:
     return [f"{start}" if start == last else f"{start}–{min(start + n_each - 1, last)}" for start in starts]
 
 
-def pattern_cells(pattern: np.ndarray, n_each: int) -> np.ndarray:
+def pattern_cells(pattern: np.ndarray, n_each: int, *, is_signed: bool = False) -> np.ndarray:
     """A pattern for drawing, float32 [cell_query cell_key]: the largest weight in each block of so many tokens a side.
 
-    NaN, which leaves a gap, where no query of the block can look.
+    NaN, which leaves a gap, where no query of the block can look. is_signed: scores, of which the largest by size is
+    kept and the future is shown if it is there.
     """
     n_tokens = len(pattern)
     n_cells = -(-n_tokens // n_each)
-    padded = np.zeros((n_cells * n_each, n_cells * n_each), dtype=np.float32)
+    padded = np.full((n_cells * n_each, n_cells * n_each), np.nan, dtype=np.float32)
     padded[:n_tokens, :n_tokens] = pattern
-    largest = padded.reshape(n_cells, n_each, n_cells, n_each).max(axis=(1, 3))
-    return np.where(np.tri(n_cells, dtype=bool), largest, np.float32("nan"))
+    blocks = padded.reshape(n_cells, n_each, n_cells, n_each)
+    # Without NaN: its warnings for a block that has nothing else would have to be hushed.
+    highest = np.where(np.isnan(blocks), np.float32("-inf"), blocks).max(axis=(1, 3))
+    if is_signed:
+        lowest = np.where(np.isnan(blocks), np.float32("inf"), blocks).min(axis=(1, 3))
+        cells = np.where(np.abs(lowest) > np.abs(highest), lowest, highest)
+        return np.where(np.isfinite(cells), cells, np.float32("nan"))
+    return np.where(np.tri(n_cells, dtype=bool) & np.isfinite(highest), highest, np.float32("nan"))
 
 
 def fitting(tiles: np.ndarray) -> np.ndarray:
@@ -209,19 +368,43 @@ def _channels(colour: str) -> Colour:
     return red, green, blue
 
 
-def _head_sentence(scores: HeadScores, of: Head) -> str:
+def _head_sentence(scores: KindScores, of: Head, name: HeadName | None) -> str:
     place = of.layer, of.head
+    called = f"<br>{name.words}" if name else ""
     return (
         f"layer {of.layer}, head {of.head}: entropy {scores.entropy_nats[place]:.2g} nats,<br>"
         f"mean distance {scores.distance_tokens[place]:.2g} tokens,<br>"
-        f"{weight(scores.first[place])} on the first token, {weight(scores.previous[place])} on the one before"
+        f"{weight(scores.first[place])} on the first token, {weight(scores.previous[place])} on the one before,<br>"
+        f"{weight(scores.duplicate[place])} on earlier copies, {weight(scores.induction[place])} on what followed "
+        f"them{called}"
     )
 
 
-def _pattern_sentence(where: str, *, is_pooled: bool) -> str:
+def _square_sentence(shown: Square, *, is_pooled: bool) -> str:
+    if shown.is_score:
+        pooled = "the largest by size, " if is_pooled else ""
+        tokens = "tokens" if is_pooled else "token"
+        return (
+            f"{shown.where}:<br>query of {tokens} %{{y}}, key of {tokens} %{{x}},<br>"
+            f"{pooled}{shown.quantity} %{{z:.3~g}}<extra></extra>"
+        )
+    end = f" {shown.unit}" if shown.unit else ""
     if is_pooled:
-        return f"{where}:<br>tokens %{{y}} look at tokens %{{x}},<br>at most %{{z:.3~g}}<extra></extra>"
-    return f"{where}:<br>token %{{y}} looks at token %{{x}}, %{{z:.3~g}}<extra></extra>"
+        verb = shown.verb.replace("s ", " ", 1)  # of several
+        return f"{shown.where}:<br>tokens %{{y}} {verb} tokens %{{x}},<br>at most %{{z:.3~g}}{end}<extra></extra>"
+    return f"{shown.where}:<br>token %{{y}} {shown.verb} token %{{x}}, %{{z:.3~g}}{end}<extra></extra>"
+
+
+def _first_up(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _in_cell(value: float) -> str:
+    """A weight or a score where there is room for three characters: '.62', '0', '1', '−12'."""
+    if abs(value) >= 0.995:
+        return f"{value:.0f}".replace("-", "−")
+    told = f"{value:.2f}".replace("-", "−").replace("0.", ".")
+    return "0" if told in (".00", "−.00") else told
 
 
 def _bar_of_scale(shade: Shade, frame: Frame) -> go.Scatter:
@@ -253,6 +436,16 @@ def _bar_of_scale(shade: Shade, frame: Frame) -> go.Scatter:
         },
     }
     return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
+
+
+def _bar_of_scores(low: float, high: float, frame: Frame) -> go.Scatter:
+    """The colour bar of scores, which have a sign."""
+    bar = _bar_of_scale("even", frame)
+    marker = bar.marker
+    marker.update(color=[0], cmin=low, cmax=high, colorscale=frame.signed_scale)
+    ticks = {"tickvals": [low, 0, high], "ticktext": [f"−{high:.3g}", "0", f"{high:.3g}"]}
+    marker.colorbar.update(title_text="scaled score, no unit", **ticks)
+    return bar
 
 
 def _square(figure: go.Figure, down: tuple[str, int], across: tuple[str, int]) -> None:

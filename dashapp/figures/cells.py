@@ -17,17 +17,18 @@ EVEN: Final = 0.179
 
 
 def texts_on_cells(texts: Sequence[Sequence[str]], shares: np.ndarray, scale: ColourScale) -> go.Scatter:
-    """A text in each cell [row column] of a heatmap whose colours are `scale` at `shares`, 0..1.
+    """A text in each cell [row column] of a heatmap whose colours are `scale` at `shares`, 0..1; none where it is "".
 
-    Plotly's own texts on heatmaps are dark grey or white, which leaves 3:1 on colours between.
+    Plotly's own texts on heatmaps are dark grey or white, which leaves 3:1 on colours between. And a point that began
+    without a text gets none when the figure is drawn again, so it is no point.
     """
-    n_row, n_column = shares.shape
+    rows, columns = np.array([[text != "" for text in row] for row in texts]).nonzero()
     return go.Scatter(
-        x=np.tile(np.arange(n_column), n_row),
-        y=np.repeat(np.arange(n_row), n_column),
+        x=columns,
+        y=rows,
         mode="text",
-        text=[text for row in texts for text in row],
-        textfont={"family": MONO, "size": 12, "color": inks(shares.ravel(), scale)},
+        text=[text for row in texts for text in row if text != ""],
+        textfont={"family": MONO, "size": 12, "color": inks(shares[rows, columns], scale)},
         hoverinfo="skip",
         showlegend=False,
     )

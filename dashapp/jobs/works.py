@@ -60,6 +60,9 @@ KINDS: Final[dict[str, Kind]] = {
     "paths": Kind(title="Paths through the layers", function="dashapp.jobs.paths:paths_of_trace", version=1),
     "beams": Kind(title="Beam search", function="dashapp.jobs.beams:beams_of_trace", version=1),
     "parity": Kind(title="Comparison with Hugging Face", function="dashapp.jobs.parity:parity_of_trace", version=1),
+    "rollout": Kind(title="Attention rollout", function="dashapp.jobs.mixing:rollout_of_trace", version=1),
+    "flow": Kind(title="Attention flow", function="dashapp.jobs.mixing:flow_of_token", version=1),
+    "heads": Kind(title="Probe of all heads", function="dashapp.jobs.heads:probe_of_weights", version=1),
 }
 
 HOMES: Final = tuple(dict.fromkeys(kind.home for kind in KINDS.values() if kind.home is not None))
@@ -67,16 +70,21 @@ HOMES: Final = tuple(dict.fromkeys(kind.home for kind in KINDS.values() if kind.
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Something to compute from a trace. kind: of `KINDS`. trace: its key. arguments: JSON, whatever the kind takes."""
+    """Something to compute from a trace. kind: of `KINDS`. trace: its key. arguments: JSON, whatever the kind takes.
+
+    weights: the fingerprint of the trace's weights, where the result is theirs and the same for all of their traces.
+    """
 
     kind: str
     trace: str
     arguments: Mapping[str, Any]
+    weights: str | None = None
 
     @cached_property
     def key(self) -> str:
         """What its result is kept under: 64 hexadecimal digits."""
-        said = {"work": self.kind, "version": KINDS[self.kind].version, "trace": self.trace}
+        of = {"trace": self.trace} if self.weights is None else {"weights": self.weights}
+        said = {"work": self.kind, "version": KINDS[self.kind].version, **of}
         text = json.dumps({**said, "arguments": self.arguments}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -20,20 +20,27 @@ from dashapp.panels.beside import draw_beside
 from dashapp.panels.between_layers import BETWEEN_LAYERS
 from dashapp.panels.continuations import CONTINUATIONS
 from dashapp.panels.gelu import GELU
+from dashapp.panels.head_atlas import HEAD_ATLAS
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
 from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
 from dashapp.panels.nearest_tokens import NEAREST_TOKENS
 from dashapp.panels.next_tokens import NEXT_TOKENS
+from dashapp.panels.pair_heads import PAIR_HEADS, TOKEN_SOURCES
+from dashapp.panels.pair_why import PAIR_MATCH, PAIR_WRITES
 from dashapp.panels.panel import Drawn, Panel, draw, work_of
 from dashapp.panels.parity import PARITY
+from dashapp.panels.pattern_detail import PATTERN_DETAIL
 from dashapp.panels.positions import POSITION_CURVE, POSITION_LIKENESS, POSITION_LINES, SUM_SHARES
 from dashapp.panels.resid_norms import RESID_NORMS
 from dashapp.panels.sampler import SAMPLER
+from dashapp.panels.sink import SINK_HEADS, SINK_ROWS
 from dashapp.panels.source import Source
 from dashapp.panels.surprisal import SURPRISAL
+from dashapp.panels.together import HEADS_TOGETHER, TOKEN_ORIGINS
 from dashapp.panels.token_attention import TOKEN_ATTENTION
+from dashapp.panels.token_lines import TOKEN_LINES
 from dashapp.panels.vector_map import VECTOR_MAP
 from dashapp.panels.vector_paths import VECTOR_PATHS
 from dashapp.panels.vector_rows import VECTOR_ROWS
@@ -47,6 +54,8 @@ PANELS: Final[dict[str, Panel]] = {
     for panel in (
         *(NEXT_TOKENS, SAMPLER, CONTINUATIONS, SURPRISAL),
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
+        *(TOKEN_LINES, PATTERN_DETAIL, PAIR_HEADS, TOKEN_SOURCES, PAIR_MATCH, PAIR_WRITES),
+        *(HEADS_TOGETHER, TOKEN_ORIGINS, SINK_HEADS, SINK_ROWS, HEAD_ATLAS),
         *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
         *(LOGIT_LENS, ATTRIBUTION, HEAD_ATTRIBUTION),

@@ -181,6 +181,64 @@ FORMULAS: Final[dict[str, Notation]] = {
         "the mean distance of row i is the sum over its keys of the weight times i minus j, in tokens",
         "Vig & Belinkov 2019",
     ),
+    "head-score": Notation(
+        "Head score on a prompt",
+        (r"s = \frac{\sum_{i,j} A_{ij} P_{ij}}{\sum_{i,j} A_{ij}}", r"P_{ij} \in \{0, 1\}"),
+        "the score is the sum of the attention on expected pairs over the sum of all attention; P i j is 1 where a "
+        "head of the kind would look, and else 0",
+        "Nanda & Bloom 2022, TransformerLens, head detector",
+    ),
+    "value-norm": Notation(
+        "Attention weighted by value lengths",
+        (
+            r"N_{ij} = \frac{A_{ij} \left\| f(x_j) \right\|}{\sum_{k \leq i} A_{ik} \left\| f(x_k) \right\|}",
+            r"f(x) = (x W_V + b_V) \, W_O",
+        ),
+        "N i j is the weight A i j times the length of f of x j, over the sum of the same along the row; f of x is x "
+        "times W V plus b V, times W O",
+        "Kobayashi et al. 2020, equation 3",
+    ),
+    "rollout": Notation(
+        "Attention rollout",
+        (
+            r"B_l = \frac{1}{2} \bar{A}_l + \frac{1}{2} I",
+            r"R_l = B_l \, R_{l-1} , \quad R_0 = I",
+        ),
+        "B of a layer is half the mean pattern of its heads plus half the identity; R of a layer is B of it times R "
+        "of the layer below; R zero is the identity",
+        "Abnar & Zuidema 2020, section 3",
+    ),
+    "flow": Notation(
+        "Attention flow",
+        (r"F_{ij} = \text{maxflow}\left( (L, i) \rightarrow (0, j) \right)",),
+        "F i j is the maximum flow from token i above the last layer to token j below the first, through edges with "
+        "the capacities B",
+        "Abnar & Zuidema 2020, section 3",
+    ),
+    "match": Notation(
+        "Why a query looks at a key",
+        (r"s_{ij} = \sum_{d} \frac{q_{i,d} \, k_{j,d}}{\sqrt{d_{\text{head}}}}",),
+        "the score of query i and key j is the sum over the dimensions d of the head of q i d times k j d over the "
+        "square root of d head",
+        "Vaswani et al. 2017, equation 1",
+    ),
+    "ov": Notation(
+        "What a head would write for one key",
+        (
+            r"w_j = (V_j - b_V) \, W_O^{h}",
+            r"z_j = \left( \gamma \odot \frac{w_j - \mu(w_j)}{\sigma_i} \right) \text{wte}^{\top}",
+        ),
+        "w j is the value of key j without its bias, times W O of the head; the logits z j are gamma times w j minus "
+        "its mean over sigma i, times w t e transposed",
+        "Elhage et al. 2021",
+    ),
+    "copying": Notation(
+        "Copying score",
+        (r"c = \frac{\sum_{k} \lambda_k}{\sum_{k} \left| \lambda_k \right|}", r"\lambda = \text{eig}(W_E W_V W_O W_U)"),
+        "the copying score is the sum of the eigenvalues over the sum of their absolute values, of the embedding times "
+        "W V times W O times the unembedding",
+        "Elhage et al. 2021, section on eigenvalues",
+    ),
     "norm": Notation(
         "Length of a vector",
         (r"\left\| r \right\| = \sqrt{\sum_{j=1}^{d} r_j^2}",),

@@ -2,28 +2,81 @@
 
 from __future__ import annotations
 
-from dashapp.analysis.attention import head_scores
-from dashapp.figures.attention import SHADES, Shade, head_grid
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+
+from dashapp.analysis.attention import Head
+from dashapp.analysis.head_names import HeadName
+from dashapp.figures.attention import SHADES, Shade, head_grid, in_rows
 from dashapp.figures.theme import Frame
+from dashapp.jobs.works import Work
 from dashapp.panels.formulas import Formula
+from dashapp.panels.head_facts import (
+    SCORES,
+    Score,
+    names_of,
+    probe_of,
+    probe_work,
+    prompt_scores,
+    said_of_names,
+    sorted_heads,
+)
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.names import N_CELLS
 from dashapp.traces.record import Trace
 
+Order = Literal["layer"] | Score
+Only = Literal["all", "named"]
 
-def draw(trace: Trace, *, shade: Shade, frame: Frame) -> Drawn:
-    """A picture of every head's pattern."""
+AS_IN_THE_MODEL: Final = "layer"
+
+
+def draw(
+    trace: Trace,
+    *,
+    shade: Shade,
+    order: Order,
+    only: Only,
+    frame: Frame,
+    result: Mapping[str, np.ndarray] | None = None,
+) -> Drawn:
+    """A picture of every head's pattern, or of those with a name. result: of the probe, None while it is not there."""
     n_cells = min(N_CELLS, trace.n_tokens)
     tiles = trace.read("thumbnails")[..., :n_cells, :n_cells]
-    figure = head_grid(tiles, head_scores(trace), shade=shade, frame=frame)
-    return Drawn(figure=figure, foot=_foot(trace.n_tokens))
+    scores, probe = prompt_scores(trace), probe_of(result)
+    names = names_of(trace, probe)
+    values = None if order == AS_IN_THE_MODEL else getattr(scores, order)
+    shown = _shown(names, values, only, trace.config.n_layer * trace.config.n_head)
+    places = None if shown is None else in_rows(shown, trace.config.n_head)
+    figure = head_grid(tiles, scores, places=places, names=names, shade=shade, frame=frame)
+    parts = [_foot(trace.n_tokens), _order_words(order), said_of_names(names, probe)]
+    return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
+
+
+def work(trace: Trace, **_chosen: object) -> Work:
+    """The probe, which tells what heads are called."""
+    return probe_work(trace)
+
+
+def _shown(names: Mapping[Head, HeadName], values: np.ndarray | None, only: Only, n_all: int) -> list[Head] | None:
+    """The heads to show, in order; None for all of them where the model has them."""
+    is_some = only == "named" and 0 < len(names) < n_all
+    if values is not None:
+        return [head for head in sorted_heads(values) if not is_some or head in names]
+    return sorted(names, key=lambda head: (head.layer, head.head)) if is_some else None
+
+
+def _order_words(order: Order) -> str:
+    return "" if order == AS_IN_THE_MODEL else f"Sorted by {SCORES[order]} on this prompt, largest first: layer.head."
 
 
 def _foot(n_tokens: int) -> str:
     reading = "In each square, rows are queries from the first token down, columns are keys from left to right."
     means = "Hover over a head for its averages; the first token's row is left out of them." if n_tokens > 1 else ""
     if n_tokens <= N_CELLS:
-        return f"{reading} One cell is one pair of tokens. {means}"
+        return f"{reading} One cell is one pair of tokens. {means}".strip()
     pooled = f"The prompt is longer than {N_CELLS} tokens, so cells are pooled:"
     per_cell = f"{n_tokens:,} tokens on {N_CELLS} × {N_CELLS} cells, each the largest weight in it."
     return f"{reading} {pooled} {per_cell} {means}"
@@ -49,6 +102,15 @@ HEAD_GRID = Panel(
         "of a value is read, not how large the value is or where it is written.",
     ),
     marks="head",
-    knobs=(Knob(name="shade", label="Colour", options=SHADES),),
+    knobs=(
+        Knob(name="shade", label="Colour", options=SHADES),
+        Knob(
+            name="order",
+            label="Order",
+            options={AS_IN_THE_MODEL: "by layer", **{name: told for name, told in SCORES.items() if name != "copying"}},
+        ),
+        Knob(name="only", label="Heads", options={"all": "all", "named": "those with a name"}),
+    ),
     draw=draw,
+    work=work,
 )

@@ -27,10 +27,25 @@ if TYPE_CHECKING:
     import numpy as np
     import plotly.graph_objects as go
 
-SelectionField = Literal["pos", "layer", "head", "target", "against", "n_prompt", "drawn_with", "branches"]
-Mark = Literal["pos", "pattern", "row", "matrix", "point", "head", "bar", "token", "vocabulary", "between", "tree"]
+SelectionField = Literal["pos", "key_pos", "layer", "head", "target", "against", "n_prompt", "drawn_with", "branches"]
+Mark = Literal[
+    "pos",
+    "pattern",
+    "row",
+    "matrix",
+    "point",
+    "head",
+    "bar",
+    "tree",
+    "token",
+    "between",
+    "vocabulary",
+    "source",
+    "lines",
+]
 
-NULLABLE: Final = ("layer", "head", "target", "against")  # of a selection, where a panel has something to show without
+# Of a selection, where a panel has something to show without.
+NULLABLE: Final = ("key_pos", "layer", "head", "target", "against")
 
 LONGEST_LINE: Final = 120  # characters of a typed knob
 MOST_BRANCHES: Final = 12  # that a page remembers of a prompt
@@ -93,10 +108,11 @@ class Drawn:
 class Panel:
     """draw(trace, frame=…, then a keyword for each selection field it reads and each knob) → Drawn.
 
-    reads: selection fields that change the figure; all but pos are None where none is selected. target, against: tokens
-    of the vocabulary. n_prompt: how many tokens are the prompt's. drawn_with: the settings of the run on screen, None
-    where they are not known. branches: other texts of the same prompt, None where the page remembers nothing.
-    marks: what the browser outlines and selects by itself, as in `KINDS` of 40-panels.js.
+    reads: selection fields that change the figure; all but pos are None where none is selected. key_pos: the token of
+    a pair that is looked at; pos: the one that looks. target, against: tokens of the vocabulary. n_prompt: how many
+    tokens are the prompt's. drawn_with: the settings of the run on screen, None where they are not known. branches:
+    other texts of the same prompt, None where the page remembers nothing. marks: what the browser outlines and selects
+    by itself, as in `KINDS` of 40-panels.js.
     when: fields of `reads` that count only while a knob has a value, (knob, value); otherwise they are None, and
     another selection draws nothing anew.
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
@@ -194,7 +210,7 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
     chosen: dict[str, Any] = {}
     config, n_tokens = trace.config, trace.n_tokens
     sizes = {"pos": n_tokens, "layer": config.n_layer, "head": config.n_head, "n_prompt": n_tokens + 1}
-    sizes |= {"target": config.d_vocab, "against": config.d_vocab}
+    sizes |= {"key_pos": n_tokens, "target": config.d_vocab, "against": config.d_vocab}
     knobs = view.get("knobs")
     for name in panel.reads:
         value = view.get(name)

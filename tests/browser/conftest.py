@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from dashapp.model.config import GPT2Config
 from tests.doubles import save_model_folder
@@ -31,6 +31,8 @@ START_LIMIT_S = 120  # torch's import alone takes long on a busy machine
 # What Chromium itself says of WebGL that it computes on the processor, as it does without a graphics card.
 DRIVER = re.compile(r"^\[\.WebGL-\w+\]GL Driver Message \(OpenGL, Performance|^Canvas2D: Multiple readback operations")
 PATIENCE_MS = 30_000  # for one step of a page, on a busy machine
+
+expect.set_options(timeout=PATIENCE_MS)  # the default of 5 s is for a machine that does nothing else
 
 # Quick enough for a test and, over a thousand tokens, slow enough to be stopped. Reads real text.
 SMALL = GPT2Config(n_layer=3, n_head=2, d_model=10, d_mlp=11, n_ctx=1024)

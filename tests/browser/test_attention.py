@@ -118,7 +118,7 @@ def test_a_hover_over_a_head_names_it_and_its_scores(page: Page, served: Served)
 
 def test_heads_can_be_walked_by_keyboard(page: Page, served: Served) -> None:
     open_attention(page, served)
-    page.get_by_role("group", name="Heads").focus()
+    region(page, GRID).get_by_role("group", name="Heads: arrow keys").focus()
     for key, where in (
         ("ArrowRight", "layer 0, head 0"),
         ("ArrowDown", "layer 1, head 0"),

@@ -5,14 +5,18 @@ import re
 import numpy as np
 import pytest
 
-from dashapp.analysis.attention import Head, HeadScores, TokenAttention, strongest
+from dashapp.analysis.attention import Head, TokenAttention, strongest
+from dashapp.analysis.head_names import HeadName
+from dashapp.analysis.heads import KindScores
 from dashapp.figures.attention import (
     MOST_CELLS,
     N_CROPPED,
+    arranged,
     block_names,
     fitting,
     head_grid,
     head_pattern,
+    in_rows,
     palette,
     pattern_cells,
     shaded,
@@ -29,9 +33,16 @@ NARROW = Frame(theme="light", is_narrow=True)
 THEME_NAMES: tuple[ThemeName, ...] = ("light", "dark")
 
 
-def made_scores(n_layer: int, n_head: int) -> HeadScores:
+def made_scores(n_layer: int, n_head: int) -> KindScores:
     ramp = np.linspace(0, 1, n_layer * n_head).reshape(n_layer, n_head)
-    return HeadScores(entropy_nats=2 * ramp, distance_tokens=10 * ramp, first=ramp, previous=1 - ramp)
+    return KindScores(
+        entropy_nats=2 * ramp,
+        distance_tokens=10 * ramp,
+        first=ramp,
+        previous=1 - ramp,
+        duplicate=ramp / 2,
+        induction=ramp / 4,
+    )
 
 
 def made_pattern(n_tokens: int) -> np.ndarray:
@@ -61,8 +72,28 @@ def test_a_pattern_fits_a_response_at_every_length(n_tokens: int) -> None:
 def test_a_hover_over_a_head_tells_its_scores_in_a_sentence() -> None:
     figure = head_grid(random_tiles(2, 3, 5), made_scores(2, 3), shade="even", frame=LIGHT)
     assert figure.data[0].text[1][0] == (
-        "layer 1, head 0: entropy 1.2 nats,<br>mean distance 6 tokens,<br>0.6 on the first token, 0.4 on the one before"
+        "layer 1, head 0: entropy 1.2 nats,<br>mean distance 6 tokens,<br>0.6 on the first token, 0.4 on the one "
+        "before,<br>0.3 on earlier copies, 0.15 on what followed them"
     )
+
+
+def test_heads_in_another_order_say_who_they_are_and_gaps_are_empty() -> None:
+    heads = [Head(layer=1, head=2), Head(layer=0, head=0), Head(layer=1, head=0), Head(layer=0, head=1)]
+    places = in_rows(heads, 3)
+    assert places[1] == [heads[3], None, None]
+    name = HeadName(letter="I", measured="induction head (0.93 on the probe)", published="")
+    figure = head_grid(
+        random_tiles(2, 3, 5), made_scores(2, 3), places=places, names={heads[0]: name}, shade="even", frame=LIGHT
+    )
+    grid, corners = figure.data[0], figure.data[2]
+    assert grid.customdata[0][0] == [1, 2]
+    assert grid.customdata[1][1] is None
+    assert np.isnan(grid.z[1, 1])
+    assert grid.text[0][0].endswith("<br>induction head (0.93 on the probe)")
+    assert list(corners.text) == ["1.2 <b>I</b>", "0.0", "1.0", "0.1"]
+    tiles = random_tiles(2, 3, 5)
+    np.testing.assert_array_equal(arranged(tiles, places)[0, 1], tiles[0, 0])
+    assert not arranged(tiles, places)[1, 2].any()
 
 
 @pytest.mark.parametrize(("n_layer", "n_head", "height"), [(6, 8, 6 * 128), (12, 12, 1080), (1, 1, 128)])

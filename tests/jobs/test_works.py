@@ -353,3 +353,10 @@ def test_nobody_who_waits_for_text_waits_for_a_work(tmp_path: Path, monkeypatch:
         assert desk.ask(of("endless"), "a") == WorkState(phase="queued", place=1), "the place is claimed for text"
         manager.admission.leave("text")
         assert desk.ask(of("endless"), "a").phase == "running"
+
+
+def test_what_belongs_to_weights_is_kept_for_all_of_their_prompts() -> None:
+    one, other = (Work(kind="heads", trace=trace, arguments={}, weights="f" * 64) for trace in ("1" * 64, "2" * 64))
+    assert one.key == other.key
+    assert one.key != Work(kind="heads", trace="1" * 64, arguments={}, weights="e" * 64).key
+    assert one.key != Work(kind="heads", trace="f" * 64, arguments={}).key  # a trace is no weights

@@ -86,7 +86,8 @@ test("a square of pooled tokens outlines the cells of the selected one, and a cl
     assert.deepEqual([column.x0, column.x1, column.y0, column.y1], [3.5, 4.5, 3.5, 8.5]);
     assert.deepEqual(panels.KINDS.matrix.outlines({ pos }, "#b26a00", pooled)[0].y0, 3.5);
   }
-  for (const kind of ["pattern", "matrix"]) assert.deepEqual(panels.KINDS[kind].picks({ pointNumber: [5, 1] }, pooled), { pos: 10 });
+  assert.deepEqual(panels.KINDS.pattern.picks({ pointNumber: [5, 1] }, pooled), { pos: 10, key: 2 });
+  assert.deepEqual(panels.KINDS.matrix.picks({ pointNumber: [5, 1] }, pooled), { pos: 10 });
 });
 
 test("rows outline the selected token's, and a click selects the first token of a row", () => {
@@ -226,4 +227,79 @@ test("a crop surrounds its token and stays within the text", () => {
   assert.deepEqual(panels.around(50, 100, 40), [30, 69]);
   assert.deepEqual(panels.around(3, 100, 40), [0, 39]);
   assert.deepEqual(panels.around(99, 100, 40), [60, 99]);
+});
+
+test("heads in another order are outlined, clicked and walked where they are", () => {
+  // Two maps side by side, a gap between them; then a table whose rows are heads.
+  const maps = [[[0, 0], [0, 1], null, [0, 0], [0, 1]], [[1, 0], [1, 1], null, [1, 0], [1, 1]]];
+  const { outlines, picks, moves } = panels.KINDS.head;
+  const frames = (cells, layer, head) => outlines({ layer, head }, "#b26a00", { data: [{ customdata: cells }] }).map(({ x0, x1, y0, y1 }) => [x0, x1, y0, y1]);
+  assert.deepEqual(frames(maps, 1, 0), [[-0.5, 0.5, 0.5, 1.5], [2.5, 3.5, 0.5, 1.5]]);
+  const table = [[[1, 1], [1, 1]], [[0, 2], [0, 2]]];
+  assert.deepEqual(frames(table, 0, 2), [[-0.5, 1.5, 0.5, 1.5]]);
+  assert.deepEqual(frames(table, 3, 3), []);
+  assert.deepEqual(picks({ customdata: [1, 1], x: 9, y: 9 }), { layer: 1, head: 1 });
+  const from = (layer, head, key, cells) => moves(key, { layer, head }, { customdata: cells });
+  assert.deepEqual(from(0, 1, "ArrowRight", maps), { layer: 0, head: 0 }); // over the gap, into the other map
+  assert.deepEqual(from(1, 1, "ArrowDown", table), { layer: 0, head: 2 });
+  assert.deepEqual(from(1, 1, "ArrowRight", table), { layer: 1, head: 1 }); // nobody else in its row
+  assert.deepEqual(from(5, 5, "ArrowDown", table), { layer: 1, head: 1 }); // not in the table: its first
+});
+
+test("a pair is a cell of a pattern: outlined, also in a part of it, and walked by arrow keys", () => {
+  const { outlines, moves, picks } = panels.KINDS.pattern;
+  const whole = { layout: { meta: { n_tokens: 9 } }, data: [{ x: Array(9), y: Array(9) }] };
+  const cells = (shown, graph) => outlines(shown, "#b26a00", graph).map(({ x0, x1, y0, y1 }) => [x0, x1, y0, y1]);
+  assert.deepEqual(cells({ pos: 4, key: 2 }, whole)[2], [1.5, 2.5, 3.5, 4.5]);
+  assert.equal(cells({ pos: 4, key: null }, whole).length, 2);
+  assert.equal(cells({ pos: 4, key: 12 }, whole).length, 2); // of a longer prompt
+  const part = { layout: { meta: { n_tokens: 90, first_row: 40, first_column: 10 } }, data: [{ x: Array(8), y: Array(8) }] };
+  assert.deepEqual(cells({ pos: 41, key: 12 }, part), [[1.5, 2.5, 0.5, 1.5]]);
+  assert.deepEqual(cells({ pos: 41, key: 9 }, part), []);
+  assert.deepEqual(picks({ pointNumber: [1, 2] }, part), { pos: 41, key: 12 });
+  const go = (key, from) => moves(key, from, {}, whole);
+  assert.deepEqual(go("ArrowLeft", { pos: 4, key: null }), { pos: 4, key: 3 }); // from the token and itself
+  assert.deepEqual(go("ArrowUp", { pos: 4, key: 4 }), { pos: 3, key: 3 }); // no token looks at a later one
+  assert.deepEqual(go("ArrowRight", { pos: 8, key: 8 }), { pos: 8, key: 8 });
+  assert.deepEqual(go("Escape", { pos: 8, key: 8 }), { key: null });
+  assert.equal(go("a", { pos: 8, key: 8 }), null);
+});
+
+test("a source is a head and a token that it looks at, from the token on screen", () => {
+  const { outlines, picks, moves } = panels.KINDS.source;
+  const trace = { customdata: [[2, 1, 4], [0, 3, 4], [2, 1, 0]] };
+  const at = (shown) => outlines(shown, "#b26a00", { data: [trace] }).map(({ y0, y1 }) => [y0, y1]);
+  assert.deepEqual(at({ layer: 2, head: 1, key: 0 }), [[1.5, 2.5]]);
+  assert.deepEqual(at({ layer: 2, head: 1, key: null }), []);
+  assert.deepEqual(picks({ customdata: [2, 1, 4] }, null, { pos: 7 }), { layer: 2, head: 1, pos: 7, key: 4 });
+  assert.equal(picks({}, null, { pos: 7 }), null);
+  const none = { pos: 7, layer: null, head: null, key: null };
+  assert.deepEqual(moves("ArrowDown", none, trace), { layer: 2, head: 1, pos: 7, key: 4 });
+  assert.deepEqual(moves("ArrowDown", { pos: 7, layer: 2, head: 1, key: 4 }, trace), { layer: 0, head: 3, pos: 7, key: 4 });
+  assert.deepEqual(moves("ArrowDown", { pos: 7, layer: 2, head: 1, key: 0 }, trace), { layer: 2, head: 1, pos: 7, key: 0 });
+  assert.deepEqual(moves("Escape", none, trace), { key: null });
+});
+
+test("lines: keys choose a token and what it looks at, clicks their ends", () => {
+  const { outlines, picks, moves } = panels.KINDS.lines;
+  const graph = { layout: { meta: { looks: true, partners: [2, 0, 4], n_tokens: 9 } }, data: [{ customdata: [0, 2, 4] }, { customdata: [0, 2, 4] }] };
+  const ends = (shown) => outlines(shown, "#b26a00", graph).map(({ x0, y0 }) => [x0, y0]);
+  assert.deepEqual(ends({ pos: 4, key: 2 }), [[-0.42, 1.5], [0.98, 0.5]]);
+  assert.deepEqual(ends({ pos: 4, key: null }), [[-0.42, 1.5]]);
+  const go = (key, from) => moves(key, from, {}, graph);
+  assert.deepEqual(go("ArrowUp", { pos: 4 }), { pos: 3 });
+  assert.deepEqual(go("ArrowDown", { pos: 8 }), { pos: 8 });
+  assert.deepEqual(go("ArrowRight", { pos: 4, key: null }), { pos: 4, key: 2 }); // the strongest first
+  assert.deepEqual(go("ArrowRight", { pos: 4, key: 2 }), { pos: 4, key: 0 });
+  assert.deepEqual(go("ArrowLeft", { pos: 4, key: 2 }), { pos: 4, key: 2 });
+  assert.deepEqual(picks({ curveNumber: 1, customdata: 2 }, graph, { pos: 4 }), { pos: 4, key: 2 });
+  assert.deepEqual(picks({ curveNumber: 0, customdata: 2 }, graph, { pos: 4 }), { pos: 2 });
+  assert.equal(picks({ curveNumber: 2 }, graph, { pos: 4 }), null);
+});
+
+test("the second token of a pair goes to the server beside the trace's key", () => {
+  const selection = { pos: 4, key: 2 };
+  const view = panels.viewOf(done, { theme: "light", text: 1, units: "nats", knobs: {}, selection }, ["pos", "key_pos"]);
+  assert.equal(view.key, done.trace);
+  assert.deepEqual([view.pos, view.key_pos], [4, 2]);
 });

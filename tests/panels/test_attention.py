@@ -9,6 +9,7 @@ import pytest
 
 from dashapp.analysis.attention import Head
 from dashapp.figures.theme import Frame
+from dashapp.model.checkpoint import weights_of
 from dashapp.model.gpt2 import GPT2
 from dashapp.panels import head_grid, head_pattern
 from dashapp.panels.head_grid import HEAD_GRID
@@ -21,11 +22,14 @@ from tests.doubles import TINY_TEXT
 
 LAST_HEAD = {"layer": TINY_TEXT.n_layer - 1, "head": TINY_TEXT.n_head - 1}
 NO_HEAD = {"layer": None, "head": None}
+PLAIN = {"shade": "even", "stage": "pattern", "first": "shown"}
 
 
 def traced(model: GPT2, n_tokens: int) -> Trace:
     ids = np.arange(100, 100 + n_tokens, dtype=np.int32)
-    return capture(model, ids, trace_metadata(TINY_TEXT, fingerprint="f" * 64, model="tiny", dtype="float32"))
+    weights = weights_of(model)
+    metadata = trace_metadata(TINY_TEXT, fingerprint=weights.fingerprint, model="tiny", dtype="float32")
+    return capture(model, ids, metadata, weights=weights)
 
 
 @pytest.fixture(scope="module", params=[1, 2, TINY_TEXT.n_ctx])
@@ -52,7 +56,7 @@ def test_every_panel_draws_at_every_extreme(panel: Panel, trace: Trace) -> None:
 @pytest.mark.parametrize("beyond", [{"layer": TINY_TEXT.n_layer, "head": 0}, {"layer": 0, "head": True}])
 def test_a_head_that_the_model_does_not_have_is_refused(trace: Trace, beyond: dict[str, int | None]) -> None:
     with pytest.raises(ValueError, match="outside the trace"):
-        draw(HEAD_PATTERN, trace, view(0, beyond, {"shade": "even"}))
+        draw(HEAD_PATTERN, trace, view(0, beyond, PLAIN))
 
 
 def test_a_token_is_never_missing(trace: Trace) -> None:
@@ -63,15 +67,15 @@ def test_a_token_is_never_missing(trace: Trace) -> None:
 
 def test_what_is_shown_is_the_models_pattern(text_model: GPT2) -> None:
     trace = traced(text_model, 7)
-    figure = draw(HEAD_PATTERN, trace, view(0, LAST_HEAD, {"shade": "even"})).figure
+    figure = draw(HEAD_PATTERN, trace, view(0, LAST_HEAD, PLAIN)).figure
     shown = np.nan_to_num(figure.data[0].z, nan=0.0)
     np.testing.assert_array_equal(shown, trace.head_pattern(LAST_HEAD["layer"], LAST_HEAD["head"]))
 
 
 def test_without_a_head_the_foot_says_which_one_is_shown(text_model: GPT2) -> None:
-    foot = draw(HEAD_PATTERN, traced(text_model, 7), view(0, NO_HEAD, {"shade": "even"})).foot
+    foot = draw(HEAD_PATTERN, traced(text_model, 7), view(0, NO_HEAD, PLAIN)).foot
     assert foot.startswith("No head is selected. Shown: layer ")
-    chosen = draw(HEAD_PATTERN, traced(text_model, 7), view(0, LAST_HEAD, {"shade": "even"})).foot
+    chosen = draw(HEAD_PATTERN, traced(text_model, 7), view(0, LAST_HEAD, PLAIN)).foot
     assert chosen.startswith("Shown: layer 2, head 1.")
 
 

@@ -37,6 +37,7 @@ def views(panel: Panel, trace: Trace) -> Iterator[dict[str, Any]]:
     config = trace.config
     ends = {
         "pos": {0, trace.n_tokens - 1},
+        "key_pos": {None, 0, trace.n_tokens - 1},
         "layer": {None, 0, config.n_layer - 1},
         "head": {None, 0, config.n_head - 1},
         "target": {None, config.d_vocab - 1},

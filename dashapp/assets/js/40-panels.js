@@ -15,6 +15,8 @@
     failed: "Nothing to show, for the run did not finish. What happened is said under the prompt.",
   };
 
+  const NAMES = { key_pos: "key" }; // what a selection calls otherwise: a view's key is its trace's
+
   /**
    * The view of a panel: the trace's key, how the page looks, the knobs, and of the selection what the panel reads.
    * @param {object|null} run
@@ -25,7 +27,7 @@
   function viewOf(run, chosen, reads) {
     if (!run || run.phase !== "done" || !chosen.theme || !chosen.text || !chosen.units) return null;
     const { theme, text, units, knobs, beside = null } = chosen;
-    const fields = (selection) => Object.fromEntries(reads.map((field) => [field, selection[field]]));
+    const fields = (selection) => Object.fromEntries(reads.map((field) => [field, selection[NAMES[field] || field]]));
     const others = beside && { key: beside.key, ...fields(beside.selection) };
     return { key: run.trace, theme, text, units, narrow: Boolean(chosen.narrow), knobs, beside: others, ...fields(chosen.selection) };
   }
@@ -68,9 +70,11 @@
   /**
    * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
-   * the future. point: a token a point, in a plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y. bar: a token a bar.
-   * tree: a token a mark, which may open another text. token: a token of the vocabulary a cell; choosing the
-   * chosen one again chooses none. vocabulary: the same, a bar each.
+   * the future; in a pattern a cell is a pair, the token that looks and the one looked at. point: a token a point, in a
+   * plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y, or
+   * each where the figure says. bar: a token a bar. tree: a token a mark, which may open another text. token: a token of
+   * the vocabulary a cell; choosing the chosen one again chooses none. vocabulary: the same, a bar each. source: a head
+   * and a token that it looks at, a bar each. lines: a token at each end of a line.
    */
   const KINDS = {
     pos: {
@@ -78,8 +82,10 @@
       picks: (point) => ({ pos: point.x }),
     },
     pattern: {
-      outlines: ({ pos }, colour, graph) => cross(rowOf(pos, graph), colour, graph.data[0].x.length),
-      picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
+      outlines: (shown, colour, graph) => pairOf(shown, colour, graph),
+      picks: (point, graph) => ({ pos: tokenOf(point.pointNumber[0], "first_row", graph), key: tokenOf(point.pointNumber[1], "first_column", graph) }),
+      moves: nextPair,
+      says: "Pairs of tokens: arrow keys go to one, Escape chooses none",
     },
     row: {
       outlines: ({ pos }, colour, graph) => stripe(rowOf(pos, graph), colour),
@@ -94,9 +100,9 @@
       picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
     },
     head: {
-      outlines: ({ layer, head }, colour) =>
-        Number.isInteger(layer) ? outline(head, colour).map((shape) => ({ ...shape, yref: "y", y0: layer - 0.5, y1: layer + 0.5 })) : [],
-      picks: (point) => ({ layer: point.y, head: point.x }),
+      outlines: ({ layer, head }, colour, graph) =>
+        Number.isInteger(layer) ? runsOf({ layer, head }, cellsOf(graph)).map((run) => headFrame(run, colour, graph)) : [],
+      picks: (point) => headOf(point.customdata || [point.y, point.x]),
       moves: nextHead,
       says: "Heads: arrow keys select one, Escape none",
     },
@@ -126,6 +132,18 @@
       moves: nextBar,
       says: "Tokens: up and down choose one as target, Escape none",
     },
+    source: {
+      outlines: (shown, colour, { data }) => sourceRows(shown, data[0].customdata || []).map((row) => stripe(row, colour)[0]),
+      picks: ({ customdata }, _graph, { pos }) => (Array.isArray(customdata) ? sourceOf(customdata, pos) : null),
+      moves: nextSource,
+      says: "Sources: arrow keys choose one, Escape none",
+    },
+    lines: {
+      outlines: endsOf,
+      picks: lineEnd,
+      moves: nextLine,
+      says: "Lines: up and down choose a token, right and left one of those it looks at, Escape none of them",
+    },
   };
 
   /** The layer that a key leads to from the selected one, the first where none is; null for any other key. */
@@ -150,6 +168,89 @@
     const from = barOf(target, trace);
     const to = from === null ? 0 : Math.min(trace.customdata.length - 1, Math.max(0, from + step));
     return { target: trace.customdata[to] };
+  }
+
+  const metaOf = (graph) => graph.layout.meta || {};
+
+  /** The first token of a row or column. start: which of the two, by what the figure calls its first. */
+  const tokenOf = (place, start, graph) => (place + (metaOf(graph)[start] || 0)) * tokensInRow(graph);
+
+  /** The selected token's row and column in a pattern, what of them is shown, and the pair's cell. */
+  function pairOf({ pos, key }, colour, graph) {
+    const { first_row: top, first_column: left } = metaOf(graph);
+    if (!Number.isInteger(top)) {
+      const row = rowOf(pos, graph);
+      const lines = cross(row, colour, graph.data[0].x.length);
+      const column = rowOf(key ?? null, graph);
+      const isInside = lines.length && column !== null && column < graph.data[0].x.length;
+      return isInside ? [...lines, cellAt(row, column, colour)] : lines;
+    }
+    if (pos === null || !Number.isInteger(key)) return [];
+    const [row, column] = [pos - top, key - left];
+    const isShown = row >= 0 && column >= 0 && row < graph.data[0].y.length && column < graph.data[0].x.length;
+    return isShown ? [cellAt(row, column, colour)] : [];
+  }
+
+  const cellAt = (row, column, colour) => {
+    const frame = frameOf({ row, from: column, to: column }, colour);
+    return { ...frame, line: { ...frame.line, width: 3 } };
+  };
+
+  /** The pair of tokens that a key leads to: from the selected one, or from the token and itself. */
+  function nextPair(pressed, { pos, key }, _trace, graph) {
+    if (pressed === "Escape") return { key: null };
+    const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[pressed];
+    if (!step || pos === null) return null;
+    const within = (place) => Math.min(metaOf(graph).n_tokens - 1, Math.max(0, place));
+    const next = within(pos + step[0]);
+    return { pos: next, key: Math.min(next, within((key ?? pos) + step[1])) };
+  }
+
+  const sourceOf = ([layer, head, key], pos) => ({ layer, head, pos, key });
+
+  /** The rows of a table of heads and tokens that are the selected ones. */
+  const sourceRows = ({ layer, head, key }, rows) =>
+    rows.flatMap((each, row) => (each[0] === layer && each[1] === head && each[2] === key ? [row] : []));
+
+  /** The row that a key leads to from the selected one, the first when none is. */
+  function nextSource(pressed, shown, { customdata: rows }) {
+    if (pressed === "Escape") return { key: null };
+    const step = { ArrowUp: -1, ArrowDown: 1 }[pressed];
+    if (!step || !rows || !rows.length) return null;
+    const [at] = sourceRows(shown, rows);
+    const next = at === undefined ? 0 : Math.min(rows.length - 1, Math.max(0, at + step));
+    return sourceOf(rows[next], shown.pos);
+  }
+
+  /** Lines between two columns of tokens: up and down choose a token, left and right one of its partners. */
+  function nextLine(pressed, { pos, key }, trace, graph) {
+    if (pressed === "Escape") return { key: null };
+    const { partners, looks, n_tokens: n } = metaOf(graph);
+    const step = { ArrowUp: -1, ArrowDown: 1 }[pressed];
+    if (step && pos !== null) return { pos: Math.min(n - 1, Math.max(0, pos + step)) };
+    const turn = { ArrowLeft: -1, ArrowRight: 1 }[pressed];
+    if (!turn || !looks || pos === null) return null;
+    const at = partners.indexOf(key);
+    return { pos, key: partners[at < 0 ? 0 : Math.min(partners.length - 1, Math.max(0, at + turn))] };
+  }
+
+  /** The ends of the selected pair between two columns of tokens. */
+  function endsOf({ pos, key }, colour, { data, layout }) {
+    const { looks } = layout.meta || {};
+    const line = { color: colour, width: 2 };
+    const end = (token, side) => {
+      const row = Number.isInteger(token) ? data[side].customdata.indexOf(token) : -1;
+      if (row < 0) return [];
+      const outwards = side === 0 ? { x0: -0.42, x1: 0.02 } : { x0: 0.98, x1: 1.42 };
+      return [{ type: "rect", xref: "x", yref: "y", ...outwards, y0: row - 0.5, y1: row + 0.5, line, layer: "above" }];
+    };
+    return looks ? [...end(pos, 0), ...end(key, 1)] : end(pos, 1);
+  }
+
+  /** What a click on the end of a line chooses: in a token's row the one looked at, in its column the one that looks. */
+  function lineEnd({ curveNumber, customdata }, { layout }, { pos }) {
+    if (!Number.isInteger(customdata)) return null;
+    return curveNumber === 1 && (layout.meta || {}).looks ? { pos, key: customdata } : { pos: customdata };
   }
 
   /** A token of the vocabulary as target, or none where it was that before. */
@@ -234,18 +335,60 @@
     return [row, { ...band, yref: "y", y0: pos - 0.5, y1: n - 0.5 }];
   }
 
+  const headOf = ([layer, head]) => ({ layer, head });
+
+  /** The heads at the cells of a figure, row by row: [layer, head] or null. Null where heads lie as in the model. */
+  const cellsOf = (graph) => (graph && rowsOf(graph.data[0].customdata)) || null;
+
+  /** Bars have one row of heads. */
+  const rowsOf = (heads) => (isRowOfHeads(heads) ? [heads] : heads);
+  const isRowOfHeads = (heads) => Boolean(heads) && Number.isInteger(heads[0][0]);
+
+  /** Where a head is among cells: {row, from, to} for each stretch of cells that are its own. */
+  function runsOf({ layer, head }, cells) {
+    if (!cells) return Number.isInteger(head) ? [{ row: layer, from: head, to: head }] : [];
+    const runs = [];
+    cells.forEach((row, at) =>
+      row.forEach((cell, column) => {
+        if (!cell || cell[0] !== layer || cell[1] !== head) return;
+        const last = runs[runs.length - 1];
+        if (last && last.row === at && last.to === column - 1) last.to = column;
+        else runs.push({ row: at, from: column, to: column });
+      }),
+    );
+    return runs;
+  }
+
+  /** The outline of a stretch of cells. */
+  const frameOf = ({ row, from, to }, colour) => {
+    const place = { xref: "x", yref: "y", x0: from - 0.5, x1: to + 0.5, y0: row - 0.5, y1: row + 0.5 };
+    return { type: "rect", ...place, line: { color: colour, width: 2 }, layer: "above" };
+  };
+
+  /** The outline of a head: its cells, or the whole height of its bar. */
+  const headFrame = (run, colour, graph) => (graph && isRowOfHeads(graph.data[0].customdata) ? outline(run.from, colour)[0] : frameOf(run, colour));
+
   /**
    * The head that a key leads to from the selected one, the first when none is; null for a key that leads nowhere.
    * @param {string} key @param {{layer: number|null, head: number|null}} from
-   * @param {{text: string[][]}} trace - whose text has a row a layer and an item a head
+   * @param {{text: string[][], customdata: Array|undefined}} trace - text: an item a cell; customdata: as `cellsOf`
    */
-  function nextHead(key, from, { text: cells }) {
+  function nextHead(key, from, { text, customdata }) {
     if (key === "Escape") return { layer: null, head: null };
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[key];
     if (!step) return null;
-    if (!Number.isInteger(from.layer)) return { layer: 0, head: 0 };
-    const within = (place, n) => Math.min(n - 1, Math.max(0, place));
-    return { layer: within(from.layer + step[0], cells.length), head: within(from.head + step[1], cells[0].length) };
+    const cells = rowsOf(customdata) || text.map((row, layer) => Array.from(row, (_, head) => [layer, head]));
+    const isFrom = (cell) => Boolean(cell) && cell[0] === from.layer && cell[1] === from.head;
+    let row = cells.findIndex((each) => each.some(isFrom));
+    if (row < 0) return headOf(cells[0].find(Boolean));
+    let column = cells[row].findIndex(isFrom);
+    do {
+      row += step[0];
+      column += step[1];
+      const cell = (cells[row] || [])[column];
+      if (cell && !isFrom(cell)) return headOf(cell);
+    } while (row >= 0 && row < cells.length && column >= 0 && column < cells[0].length);
+    return { layer: from.layer, head: from.head };
   }
 
   /** The first and last of `wanted` tokens around one of n. */
@@ -317,7 +460,7 @@
     graph.setAttribute("role", "group");
     graph.setAttribute("aria-label", kind.says);
     graph.addEventListener("keydown", (event) => {
-      const fields = kind.moves(event.key, marked[slotOf(graph)], graph.data[0]);
+      const fields = kind.moves(event.key, marked[slotOf(graph)], graph.data[0], graph);
       if (!fields) return;
       choose(graph, fields);
       event.preventDefault();
@@ -344,7 +487,7 @@
     } else for (const name of ["tabindex", "role", "aria-label"]) graph.removeAttribute(name);
   }
 
-  const nothing = { pos: null, layer: null, head: null, target: null };
+  const nothing = { pos: null, key: null, layer: null, head: null, target: null };
   let marked = { a: nothing, b: nothing };
 
   /**

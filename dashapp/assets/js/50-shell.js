@@ -218,7 +218,9 @@
     const place = (pos) => compare.posIn({ ...now, pos }, slot, aligned, run ? run.trace : null);
     const wanted = place(now.pos);
     const pos = wanted === null ? null : of.position(run, wanted);
-    return { ...selection.inModel(now, shape(run)), slot, pos, key: place(now.key) ?? null, isChosen: Number.isInteger(wanted) };
+    const second = place(now.key);
+    const key = Number.isInteger(second) && run && second < run.tokens.length ? second : null;
+    return { ...selection.inModel(now, shape(run)), slot, pos, key, isChosen: Number.isInteger(wanted) };
   }
 
   /** The selection in words, in strips and figures, in the address, and in the links to other pages. */

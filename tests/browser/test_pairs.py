@@ -1,0 +1,92 @@
+"""A pair of tokens on the Attention page, by mouse, by keyboard and by link; and what takes long."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Served
+from tests.browser.steps import PATIENCE_MS, generate, tokens, wait_for
+from tests.browser.test_attention import PATTERN, click_at, foot, open_attention, region, shapes
+
+DETAIL, LINES, MAP, SOURCES = "Around the pair", "Lines of a token", "The pair in every head", "Strongest sources"
+WHY, WRITES, TOGETHER, THROUGH = (
+    "Why it looks there",
+    "What it would write",
+    "Heads taken together",
+    "Through all layers",
+)
+
+
+def says(page: Page, title: str, text: str) -> None:
+    expect(foot(page, title)).to_contain_text(text, timeout=PATIENCE_MS)
+
+
+def test_a_cell_is_a_pair_that_every_panel_of_pairs_shows(page: Page, served: Served) -> None:
+    open_attention(page, served)
+    click_at(page, PATTERN, 10.5 / 50, 30.5 / 50)
+    expect(page.locator("#selection-text")).to_have_text(re.compile(r"Selected: token 30 .* and token 10 "))
+    query = parse_qs(urlsplit(page.url).query)
+    assert (query["pos"], query["key"]) == (["30"], ["10"])
+    says(page, DETAIL, "Token 30")
+    says(page, MAP, "Mean over all heads")
+    says(page, WHY, "the softmax of the row makes that a weight of")
+    says(page, WRITES, "if it looked only at token 10")
+    assert shapes(page, PATTERN)[2] == [9.5, 10.5, 29.5, 30.5]
+    page.goto(page.url)
+    wait_for(page, "done")
+    says(page, WRITES, "if it looked only at token 10")
+
+
+def test_a_source_chooses_head_and_pair(page: Page, served: Served) -> None:
+    open_attention(page, served)
+    tokens(page).nth(20).click()
+    says(page, SOURCES, "of token 20 ")
+    click_at(page, SOURCES, 0.02, 0.5 / 20)
+    said = page.locator("#selection-text")
+    expect(said).to_have_text(re.compile(r"token 20 .* and token \d+ .*layer \d, head \d"))
+    chosen = re.search(r"layer (\d), head (\d)", said.text_content() or "")
+    assert chosen is not None
+    says(page, LINES, f"Layer {chosen[1]}, head {chosen[2]}.")
+
+
+def test_a_pair_is_reached_by_keyboard(page: Page, served: Served) -> None:
+    open_attention(page, served)
+    tokens(page).nth(12).click()
+    said = page.locator("#selection-text")
+    region(page, PATTERN).get_by_role("group", name="Pairs of tokens").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(said).to_have_text(re.compile("token 12 .* and token 11 "))
+    page.keyboard.press("ArrowDown")
+    expect(said).to_have_text(re.compile("token 13 .* and token 11 "))
+    page.keyboard.press("Escape")
+    expect(said).not_to_contain_text(" and token")
+    says(page, LINES, "the mean over all heads")
+    lines = region(page, LINES).get_by_role("group", name="Lines")
+    lines.focus()
+    page.keyboard.press("ArrowUp")
+    expect(said).to_contain_text("token 12 ")
+    expect(region(page, LINES).locator(".js-plotly-plot")).to_have_attribute("aria-label", re.compile("Lines"))
+    page.keyboard.press("ArrowRight")
+    expect(said).to_have_text(re.compile("token 12 .* and token "))
+
+
+def test_the_sink_can_be_hidden_and_is_seen_to_be(page: Page, served: Served) -> None:
+    open_attention(page, served)
+    region(page, PATTERN).get_by_label("hidden").check()
+    says(page, PATTERN, "these are not the model’s weights")
+    expect(region(page, PATTERN).locator(".annotation-text")).to_have_text("First token hidden, rows made to sum to 1")
+    region(page, PATTERN).get_by_label("raw scores").check()
+    says(page, PATTERN, "Scores before the mask")
+
+
+def test_rollout_of_a_long_prompt_and_flow_arrive_by_themselves(page: Page, served: Served) -> None:
+    open_attention(page, served)
+    generate(page, "word and " * 100, New_tokens=0)
+    tokens(page).nth(20).click()
+    region(page, TOGETHER).get_by_label("rollout").check()
+    says(page, TOGETHER, "Rollout: how much of each input token")
+    region(page, THROUGH).get_by_label("flow (slow)").check()
+    says(page, THROUGH, "Maximum flow from each token to token 20")
