@@ -126,7 +126,17 @@ def manager_of(app: Dash) -> JobManager:
 
 def _install(app: Dash, settings: Settings, source: Source, manager: JobManager) -> None:
     """Give an app its pages, callbacks and routes. Pages and shell are imported only now: they register in a `Dash`."""
-    from dashapp.shell import callbacks, layout, models, plotly_script, recipes, strip_attention, strip_measures, typed
+    from dashapp.shell import (
+        callbacks,
+        layout,
+        models,
+        plotly_script,
+        recipes,
+        strip_attention,
+        strip_measures,
+        typed,
+        vocabulary,
+    )
 
     for page in PAGES:
         importlib.import_module(page)
@@ -146,6 +156,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     plotly_script.add_route(app.server)
     strip_measures.add_route(app.server)
     typed.add_routes(app.server)
+    vocabulary.add_route(app.server)
     _add_health(app.server, source, manager)
     _add_headers(app)
 

@@ -14,6 +14,7 @@ def layout(**query: str) -> html.Div:
         [
             html.H1("Activations", className="visually-hidden"),
             panel_layout(PANELS["logit-lens"], "a", query),
+            panel_layout(PANELS["lens-map"], "a", query),
             panel_layout(PANELS["attribution"], "a", query),
             panel_layout(PANELS["head-attribution"], "a", query),
             panel_layout(PANELS["gelu"], "a", query),

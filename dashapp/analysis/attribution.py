@@ -39,6 +39,11 @@ class Attribution:
     whole: float
 
     @property
+    def n_terms(self) -> int:
+        """How many parts there are: both embeddings, heads, MLPs, the biases of layers, the final norm's."""
+        return 2 + self.heads.size + len(self.mlps) + 2
+
+    @property
     def explained(self) -> float:
         """The sum of all parts, attention by its heads."""
         parts = (self.token, self.position, self.heads.sum(), self.mlps.sum(), self.biases, self.final_bias)
@@ -112,11 +117,19 @@ def _direction(trace: Trace, pos: int, *, target: int, against: int | None) -> t
 
     Centring the direction is centring the state: (x − mean x)·d = x·(d − mean d).
     """
+    towards, final_bias = reader(trace, target=target, against=against)
+    return towards * float(trace.read("ln_scale", -1)[pos]), final_bias
+
+
+def reader(trace: Trace, *, target: int, against: int | None) -> tuple[np.ndarray, float]:
+    """The direction for a spread of 1, which is the same at every token: float64 [d_model]; and the bias.
+
+    Raises: WeightsMissing.
+    """
     away = _mean_embedding(trace) if against is None else _row(trace, "wte.weight", against)
     difference = _row(trace, "wte.weight", target) - away
     towards = _weight(trace, "ln_f.weight") * difference
-    towards = (towards - towards.mean()) * float(trace.read("ln_scale", -1)[pos])
-    return towards, float(_weight(trace, "ln_f.bias") @ difference)
+    return towards - towards.mean(), float(_weight(trace, "ln_f.bias") @ difference)
 
 
 def _difference(trace: Trace, pos: int, *, target: int, against: int | None) -> float:

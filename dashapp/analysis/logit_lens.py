@@ -78,24 +78,28 @@ def lens_logits(trace: Trace, pos: int, *, scale: Scale) -> np.ndarray:
     """
     points = range(2 * trace.config.n_layer + 1)
     states = np.stack([trace.read("resid", point)[pos] for point in points]).astype(np.float64)  # [point d_model]
-    return trace.unembedded(_normed(trace, states, pos, scale))
+    scales = np.full(len(states), trace.read("ln_scale", -1)[pos]) if scale == "frozen" else None
+    return trace.unembedded(final_norm(trace, states, scales))
 
 
 def final_logits(trace: Trace, pos: int) -> np.ndarray:
     """The model's logits after one token, float32 [d_vocab]: the last row of the lens. Raises: WeightsMissing."""
     last = trace.read("resid", -1)[pos : pos + 1].astype(np.float64)
-    return trace.unembedded(_normed(trace, last, pos, "frozen"))[0]
+    return trace.unembedded(final_norm(trace, last, trace.read("ln_scale", -1)[pos : pos + 1]))[0]
 
 
-def _normed(trace: Trace, states: np.ndarray, pos: int, scale: Scale) -> np.ndarray:
-    """States [point d_model] through the final LayerNorm."""
+def final_norm(trace: Trace, states: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
+    """States [row d_model] through the final LayerNorm, float64. scales: 1/σ [row], or None for each row's own.
+
+    Raises: WeightsMissing.
+    """
     gain, bias = (trace.weights.float32(f"ln_f.{name}", dtype=trace.dtype) for name in ("weight", "bias"))
     centred = states - states.mean(axis=-1, keepdims=True)
-    if scale == "frozen":
-        shrink = np.full((len(states), 1), trace.read("ln_scale", -1)[pos], dtype=np.float64)
-    else:
+    if scales is None:
         variances = np.square(centred).mean(axis=-1, keepdims=True)
         shrink = 1 / np.sqrt(variances + trace.config.layer_norm_epsilon)
+    else:
+        shrink = scales[:, None].astype(np.float64)
     normed: np.ndarray = centred * shrink * gain + bias
     return normed
 

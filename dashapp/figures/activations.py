@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import unescape
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,14 +16,13 @@ from dashapp.analysis.activations import (
     StrongestNeurons,
     gelu,
 )
-from dashapp.figures.theme import MONO, TEXT_SIZE, Frame, framed
-from dashapp.figures.tokens import label, ticks
+from dashapp.figures.theme import Frame, framed
+from dashapp.figures.token_map import Axis, colour_bar, crop, point_axis, token_axis, token_map
+from dashapp.figures.tokens import label
 
 Against = Literal["zero", "others"]
 
-MOST_ACROSS: Final = 32  # tokens beside each other on a telephone; the rest is a drag away
 ROW: Final = 13  # pixels of a row with a label of its own
-MOST_TALL: Final = 40  # rows that get one
 
 
 def gelu_curve(measured: PreActivations, *, token: str, frame: Frame) -> go.Figure:
@@ -106,17 +103,17 @@ def neuron_map(
         zmax=limit,
         zmid=0,
         colorscale=frame.signed_scale,
-        colorbar=_colour_bar("activation after GELU", frame),
+        colorbar=colour_bar("activation after GELU", frame),
         zhoverformat=".3g",
         hovertemplate="%{y} at %{x}: %{z}<extra></extra>",
     )
     names = [f"{neuron}" for neuron in strongest.neurons]
-    rows = _Axis("neuron, strongest first", [f"neuron {name}" for name in names], list(range(len(names))), names)
-    tokens = _token_axis(texts, frame)
+    rows = Axis("neuron, strongest first", [f"neuron {name}" for name in names], list(range(len(names))), names)
+    tokens = token_axis(texts, frame)
     summary = f"Activations of {len(names)} neurons of layer {strongest.layer} at {len(texts)} tokens."
-    figure = _map([cells], across=tokens, rows=rows, frame=frame, summary=summary, height=ROW * max(len(names), 8))
+    figure = token_map([cells], across=tokens, rows=rows, frame=frame, summary=summary, height=ROW * max(len(names), 8))
     figure.update_yaxes(range=[len(names) - 0.5, -0.5])
-    _crop(figure, n_tokens=len(texts), pos=pos, revision=revision, frame=frame)
+    crop(figure, n_tokens=len(texts), pos=pos, revision=revision, frame=frame)
     return figure
 
 
@@ -133,39 +130,15 @@ def norm_map(
     cells = [_first_token(first, is_alone=n_tokens == 1, frame=frame)]
     if n_tokens > 1:
         cells += [_other_tokens(others, against=against, frame=frame), _gap(n_point, frame)]
-    names = [point_name(point, n_point) for point in range(n_point)]
-    beside = [name.replace(" layer", "") for name in names] if frame.is_narrow else names
-    step = 2 * -(-n_point // (2 * MOST_TALL)) if n_point > MOST_TALL else 1
-    places = list(range(0, n_point, step))
-    rows = _Axis("layer" if frame.is_narrow else "", names, places, [beside[place] for place in places])
-    tokens = _token_axis(texts, frame)
+    rows = point_axis(n_point, frame)
+    tokens = token_axis(texts, frame)
     summary = f"Length of the residual stream at {n_point} points and {n_tokens} tokens."
     height = max(200, min(18 * n_point, 560))
-    figure = _map(cells, across=tokens, rows=rows, frame=frame, summary=summary, height=height)
+    figure = token_map(cells, across=tokens, rows=rows, frame=frame, summary=summary, height=height)
     figure.update_layout(margin={"l": 104 if frame.is_narrow else 132})
     figure.update_yaxes(range=[-0.5, n_point - 0.5])
-    _crop(figure, n_tokens=n_tokens, pos=pos, revision=revision, frame=frame)
+    crop(figure, n_tokens=n_tokens, pos=pos, revision=revision, frame=frame)
     return figure
-
-
-def point_name(point: int, n_point: int) -> str:
-    """A point of the residual stream in words: 'into layer 0', 'within layer 0', …, 'out of layer 11'."""
-    layer, is_within = divmod(point, 2)
-    if point == n_point - 1:
-        return f"out of layer {layer - 1}"
-    return f"within layer {layer}" if is_within else f"into layer {layer}"
-
-
-def window(n_tokens: int, pos: int, frame: Frame) -> tuple[int, int]:
-    """First token shown, and the one after the last: all of them, or on a telephone a stretch that holds `pos`.
-
-    Stretches overlap by half, and stay put while the selection moves in their middle.
-    """
-    if not frame.is_narrow or n_tokens <= MOST_ACROSS:
-        return 0, n_tokens
-    half = MOST_ACROSS // 2
-    start = min(max(0, (pos - half // 2) // half * half), n_tokens - MOST_ACROSS)
-    return start, start + MOST_ACROSS
 
 
 def colour_limit(values: np.ndarray) -> float:
@@ -174,58 +147,7 @@ def colour_limit(values: np.ndarray) -> float:
     return max(float(np.abs(told).max()), 1e-6)
 
 
-# The parts of a map --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """names: of every row or column, for the hover. places, labels: those that stand beside the map."""
-
-    title: str
-    names: Sequence[str]
-    places: Sequence[int]
-    labels: Sequence[str]
-
-
-def _token_axis(texts: Sequence[str], frame: Frame) -> _Axis:
-    shown = texts[:MOST_ACROSS] if frame.is_narrow else texts
-    step = ticks(shown, is_narrow=frame.is_narrow)[0]
-    width = step[1] if len(step) > 1 else 1
-    places = list(range(0, len(texts), width))
-    names = [f"token {pos} ‘{label(text)}’" for pos, text in enumerate(texts)]
-    return _Axis("", names, places, [label(texts[place]) for place in places])
-
-
-def _map(cells: list[Any], *, across: _Axis, rows: _Axis, frame: Frame, summary: str, height: int) -> go.Figure:
-    """Heatmaps with labelled axes.
-
-    Each axis is there twice: the cells lie on one that names every token and row without showing the names, for a
-    hover says what its axis says there; an empty trace lies on the other, which shows the labels that have room.
-    """
-    empty = go.Scatter(x=[None], y=[None], xaxis="x2", yaxis="y2", hoverinfo="skip")
-    below = round(24 + 6.5 * max(len(unescape(name)) for name in across.labels))
-    above = 56 if frame.is_narrow else 8
-    figure = framed(*cells, empty, frame=frame, height=above + height + below, summary=summary)
-    figure.update_layout(margin={"l": 64, "b": below, "r": 8, "t": above}, hovermode="closest")
-    style_x, style_y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
-    shown = {"overlaying": None, "showgrid": False, "zeroline": False, "tickfont_family": MONO, "tickfont_size": 12}
-    figure.update_layout(xaxis2=style_x, yaxis2=style_y)
-    figure.update_layout(
-        xaxis2=shown | {"overlaying": "x", "matches": "x", "side": "bottom", "anchor": "y", "tickangle": -60},
-        yaxis2=shown | {"overlaying": "y", "matches": "y", "side": "left", "anchor": "x"},
-    )
-    for plain, visible, axis in (("xaxis", "xaxis2", across), ("yaxis", "yaxis2", rows)):
-        places = list(range(len(axis.names)))
-        figure.layout[plain].update(tickvals=places, ticktext=axis.names, showticklabels=False, showgrid=False)
-        figure.layout[plain].update(zeroline=False)
-        figure.layout[visible].update(tickvals=axis.places, ticktext=axis.labels, title_text=axis.title)
-    return figure
-
-
-def _crop(figure: go.Figure, *, n_tokens: int, pos: int, revision: str, frame: Frame) -> None:
-    start, end = window(n_tokens, pos, frame)
-    figure.update_xaxes(range=[start - 0.5, max(end, start + 4) - 0.5])
-    figure.update_layout(uirevision=f"{revision} {start}")
+# The parts of a map of lengths ---------------------------------------------------------------------------------------
 
 
 def _first_token(norms: np.ndarray, *, is_alone: bool, frame: Frame) -> go.Heatmap:
@@ -236,7 +158,7 @@ def _first_token(norms: np.ndarray, *, is_alone: bool, frame: Frame) -> go.Heatm
         zmax=max(float(norms.max()), 1e-6),
         colorscale=frame.amount_scale,
         showscale=is_alone,
-        colorbar=_colour_bar("length (L2 norm)", frame),
+        colorbar=colour_bar("length (L2 norm)", frame),
         hovertemplate="%{x}, %{y}: %{z:.3g} long (colour on a scale of its own)<extra></extra>",
     )
 
@@ -250,7 +172,7 @@ def _other_tokens(norms: np.ndarray, *, against: Against, frame: Frame) -> go.He
             zmin=0,
             zmax=max(float(norms.max()), 1e-6),
             colorscale=frame.amount_scale,
-            colorbar=_colour_bar("length (L2 norm)", frame),
+            colorbar=colour_bar("length (L2 norm)", frame),
             hovertemplate="%{x}, %{y}: %{z:.3g} long<extra></extra>",
         )
     means = norms.mean(axis=1, keepdims=True)
@@ -264,7 +186,7 @@ def _other_tokens(norms: np.ndarray, *, against: Against, frame: Frame) -> go.He
         zmax=limit,
         zmid=0,
         colorscale=frame.signed_scale,
-        colorbar=_colour_bar("difference to the mean of the row (%)", frame),
+        colorbar=colour_bar("difference to the mean of the row (%)", frame),
         hovertemplate="%{x}, %{y}: %{customdata:.3g} long, %{z}% to the mean of its row<extra></extra>",
         zhoverformat="+.3g",
     )
@@ -279,15 +201,3 @@ def _gap(n_point: int, frame: Frame) -> go.Scatter:
         line={"color": frame.colours.paper, "width": 4},
         hoverinfo="skip",
     )
-
-
-def _colour_bar(title: str, frame: Frame) -> dict[str, Any]:
-    across = {"orientation": "h", "x": 0.5, "y": 1, "yanchor": "bottom"} if frame.is_narrow else {}
-    font = {"color": frame.colours.muted, "size": TEXT_SIZE - 1}
-    return across | {
-        "title": {"text": title, "side": "top" if frame.is_narrow else "right", "font": font},
-        "thickness": 10,
-        "outlinewidth": 0,
-        "tickfont": {"color": frame.colours.ink},
-        "nticks": 6,
-    }

@@ -16,16 +16,24 @@ ABOVE: Final = 64  # pixels over a heatmap for its colour bar
 EVEN: Final = 0.179
 
 
-def texts_on_cells(texts: Sequence[Sequence[str]], shares: np.ndarray, scale: ColourScale) -> go.Scatter:
+def texts_on_cells(
+    texts: Sequence[Sequence[str]],
+    shares: np.ndarray,
+    scale: ColourScale,
+    *,
+    x: Sequence[int] | None = None,
+    y: Sequence[int] | None = None,
+) -> go.Scatter:
     """A text in each cell [row column] of a heatmap whose colours are `scale` at `shares`, 0..1; none where it is "".
 
+    x, y: where columns and rows are; counted from 0, where they are not told.
     Plotly's own texts on heatmaps are dark grey or white, which leaves 3:1 on colours between. And a point that began
     without a text gets none when the figure is drawn again, so it is no point.
     """
     rows, columns = np.array([[text != "" for text in row] for row in texts]).nonzero()
     return go.Scatter(
-        x=columns,
-        y=rows,
+        x=columns if x is None else np.asarray(x)[columns],
+        y=rows if y is None else np.asarray(y)[rows],
         mode="text",
         text=[text for row in texts for text in row if text != ""],
         textfont={"family": MONO, "size": 12, "color": inks(shares[rows, columns], scale)},

@@ -9,10 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashapp.analysis.logit_lens import Lens
-from dashapp.figures.activations import MOST_TALL, point_name
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
 from dashapp.figures.generation import percent
 from dashapp.figures.theme import TEXT_SIZE, Frame, framed
+from dashapp.figures.token_map import MOST_TALL, point_name
 from dashapp.figures.tokens import label
 
 Measure = Literal["probability", "rank", "kl", "entropy"]
@@ -27,6 +27,8 @@ CELL: Final = 24  # pixels of a row
 N_ACROSS: Final = 5
 N_ACROSS_NARROW: Final = 2
 BELOW: Final = 52
+DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash")  # lines and marks go on in turn,
+SYMBOLS: Final = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "pentagon")  # so no two are alike
 MARK: Final = "▸"  # the favourite, wherever it stands
 
 
@@ -108,9 +110,10 @@ def _lines(lens: Lens, texts: Sequence[str], measure: Measure, frame: Frame) -> 
         values = lens.kl_bits if measure == "kl" else lens.entropy_bits
         sentence = "%{x:.3g} bits from the output" if measure == "kl" else "entropy %{x:.3g} bits"
         return [_line(values, MEASURES[measure], sentence, {"color": colours.amount}, "circle")]
-    looks = (("solid", "circle", colours.amount), ("dash", "square", colours.ink), ("dot", "diamond", colours.muted))
+    shades, n_dash, n_symbol = (colours.amount, colours.ink, colours.muted), len(DASHES), len(SYMBOLS)
     lines = []
-    for row, (text, (dash, symbol, colour)) in enumerate(zip(texts, looks, strict=False)):
+    for row, text in enumerate(texts):
+        dash, symbol, colour = DASHES[row % n_dash], SYMBOLS[row % n_symbol], shades[row % len(shades)]
         values = lens.probs[row] if measure == "probability" else lens.ranks[row] + 1
         sentence = text + (" with %{x:.3p}" if measure == "probability" else ": place %{x:,}")
         lines.append(_line(values, text, sentence, {"color": colour, "dash": dash}, symbol))

@@ -57,6 +57,7 @@ def described(run: Run, weights: Weights, *, seconds: float) -> dict[str, Any]:
         "fingerprint": run.fingerprint,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
+        "d_mlp": config.d_mlp,
         "n_ctx": config.n_ctx,
         "trace": run.trace_key,
         "tokens": token_texts(run.token_ids),

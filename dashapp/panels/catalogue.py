@@ -23,6 +23,7 @@ from dashapp.panels.gelu import GELU
 from dashapp.panels.head_atlas import HEAD_ATLAS
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
+from dashapp.panels.lens_map import LENS_MAP
 from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
 from dashapp.panels.nearest_tokens import NEAREST_TOKENS
@@ -58,7 +59,7 @@ PANELS: Final[dict[str, Panel]] = {
         *(HEADS_TOGETHER, TOKEN_ORIGINS, SINK_HEADS, SINK_ROWS, HEAD_ATLAS),
         *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
-        *(LOGIT_LENS, ATTRIBUTION, HEAD_ATTRIBUTION),
+        *(LOGIT_LENS, LENS_MAP, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(GELU, MLP_NEURONS, RESID_NORMS),
         PARITY,
     )

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from dashapp.analysis.logit_lens import Lens, Scale, favourite, lens_at
-from dashapp.figures.activations import point_name
+from dashapp.errors import DashappError
 from dashapp.figures.generation import percent
 from dashapp.figures.logit_lens import MEASURES, Measure, lens_figure
 from dashapp.figures.theme import Frame
+from dashapp.figures.token_map import point_name
 from dashapp.figures.tokens import plain_label
 from dashapp.model.tokenizer import token_text
 from dashapp.panels.formulas import Formula
-from dashapp.panels.panel import Drawn, Knob, Panel
+from dashapp.panels.panel import Drawn, Knob, Panel, TextKnob
+from dashapp.panels.vocabulary import meant
 from dashapp.traces.record import Trace
 
+MOST_WRITTEN: Final = 5  # tokens that a person may write, each a line of its own
 SCALES: Final = {"recomputed": "recomputed at each point", "frozen": "frozen, that of the last point"}
 
 
@@ -26,6 +29,7 @@ def draw(
     against: int | None,
     scale: Scale,
     measure: Measure,
+    follow: str,
     frame: Frame,
 ) -> Drawn:
     """The likeliest tokens at every point, and a measure along the points."""
@@ -34,6 +38,9 @@ def draw(
     for token, role in ((target, "target"), (against, "compared with")):
         if token is not None:
             followed.setdefault(token, role)
+    written, faults = written_tokens(follow, trace.config.d_vocab)
+    for token in written:
+        followed.setdefault(token, "yours")
     lens = lens_at(trace, pos, scale=scale, follow=list(followed))
     shown = {int(token) for token in lens.top_ids.ravel()} | set(followed)
     figure = lens_figure(
@@ -44,7 +51,18 @@ def draw(
         measure=measure,
         frame=frame,
     )
-    return Drawn(figure=figure, foot=_foot(lens, trace))
+    return Drawn(figure=figure, foot=" ".join([_foot(lens, trace), *faults]))
+
+
+def written_tokens(follow: str, d_vocab: int) -> tuple[list[int], list[str]]:
+    """The tokens that a person wrote, with commas between, and what is wrong with those that are none."""
+    tokens, faults = [], []
+    for typed in [each for each in follow.split(",") if each.strip()][:MOST_WRITTEN]:
+        try:
+            tokens.append(meant(typed, d_vocab))
+        except DashappError as error:
+            faults.append(str(error))
+    return tokens, faults
 
 
 def _foot(lens: Lens, trace: Trace) -> str:
@@ -84,6 +102,7 @@ LOGIT_LENS = Panel(
     knobs=(
         Knob(name="scale", label="LayerNorm", options=SCALES),
         Knob(name="measure", label="Line", options={str(name): title for name, title in MEASURES.items()}),
+        TextKnob(name="follow", label="Lines of more tokens", example="cat, dog, #262"),
     ),
     draw=draw,
 )

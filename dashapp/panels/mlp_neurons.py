@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from dashapp.analysis.activations import StrongestNeurons, strongest_neurons
-from dashapp.figures.activations import colour_limit, neuron_map, window
+from dashapp.figures.activations import colour_limit, neuron_map
 from dashapp.figures.theme import Frame
+from dashapp.figures.token_map import window
 from dashapp.panels.formulas import Formula
 from dashapp.panels.layers import layer_shown
 from dashapp.panels.panel import Drawn, Knob, Panel

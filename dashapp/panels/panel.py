@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     import plotly.graph_objects as go
 
-SelectionField = Literal["pos", "key_pos", "layer", "head", "target", "against", "n_prompt", "drawn_with", "branches"]
+SelectionField = Literal[
+    "pos", "key_pos", "layer", "head", "neuron", "target", "against", "n_prompt", "drawn_with", "branches"
+]
 Mark = Literal[
     "pos",
     "pattern",
@@ -42,10 +44,11 @@ Mark = Literal[
     "vocabulary",
     "source",
     "lines",
+    "lens",
 ]
 
 # Of a selection, where a panel has something to show without.
-NULLABLE: Final = ("key_pos", "layer", "head", "target", "against")
+NULLABLE: Final = ("key_pos", "layer", "head", "neuron", "target", "against")
 
 LONGEST_LINE: Final = 120  # characters of a typed knob
 MOST_BRANCHES: Final = 12  # that a page remembers of a prompt
@@ -210,7 +213,7 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, 
     chosen: dict[str, Any] = {}
     config, n_tokens = trace.config, trace.n_tokens
     sizes = {"pos": n_tokens, "layer": config.n_layer, "head": config.n_head, "n_prompt": n_tokens + 1}
-    sizes |= {"key_pos": n_tokens, "target": config.d_vocab, "against": config.d_vocab}
+    sizes |= {"key_pos": n_tokens, "neuron": config.d_mlp, "target": config.d_vocab, "against": config.d_vocab}
     knobs = view.get("knobs")
     for name in panel.reads:
         value = view.get(name)

@@ -42,7 +42,11 @@ def model_picker() -> html.Details:
     weights = Source.here().weights
     config = weights.config
     # The browser asks them before there is a run. Dash's annotation knows of no data attributes.
-    sizes: dict[str, Any] = {"data-layers": str(config.n_layer), "data-heads": str(config.n_head)}
+    sizes: dict[str, Any] = {
+        "data-layers": str(config.n_layer),
+        "data-heads": str(config.n_head),
+        "data-neurons": str(config.d_mlp),
+    }
     return html.Details(
         [
             html.Summary(

@@ -12,7 +12,8 @@ from tests.browser.steps import PATIENCE_MS, begin, changes, generate, open_exam
 from tests.browser.test_accessibility import violations
 
 GELU, NEURONS, LENGTHS = "Neurons on the GELU curve", "Strongest neurons of a layer", "Length of the residual stream"
-LENS, PARTS, HEADS = "Logit lens", "Direct logit attribution", "Direct logit attribution of every head"
+LENS, LENS_MAP = "Logit lens", "Logit lens of the whole text"
+PARTS, HEADS = "Direct logit attribution", "Direct logit attribution of every head"
 
 
 def region(page: Page, title: str) -> Locator:
@@ -28,7 +29,7 @@ def open_activations(page: Page, served: Served) -> None:
 
 def wait_for_maps(page: Page) -> None:
     region(page, GELU).locator(".barlayer .point").last.wait_for(state="attached", timeout=PATIENCE_MS)
-    for title in (LENS, HEADS, NEURONS, LENGTHS):
+    for title in (LENS, LENS_MAP, HEADS, NEURONS, LENGTHS):
         region(page, title).locator(".heatmaplayer image").last.wait_for(state="attached", timeout=PATIENCE_MS)
 
 
@@ -75,8 +76,7 @@ def test_a_token_of_the_lens_becomes_the_target_by_mouse_and_by_key(page: Page, 
     before = foot(page, PARTS)
     token = re.search(r": (‘.+?’) with", hover(page, LENS, 0.3, 0.9))
     assert token is not None
-    page.mouse.down()
-    page.mouse.up()
+    click(page)
     assert changes(page, lambda: foot(page, PARTS), before).startswith(
         f"{token[1]} over the mean of all tokens (the target"
     )
@@ -86,6 +86,87 @@ def test_a_token_of_the_lens_becomes_the_target_by_mouse_and_by_key(page: Page, 
     expect(region(page, PARTS).locator(".foot")).to_have_text(before, timeout=PATIENCE_MS)
     page.keyboard.press("2")
     assert "the target you chose" in changes(page, lambda: foot(page, HEADS), foot(page, HEADS))
+
+
+def open_lens_map(page: Page, served: Served) -> Locator:
+    """The Activations page, until the job has filled in all rows."""
+    open_activations(page, served)
+    panel = region(page, LENS_MAP)
+    expect(panel.locator(".foot")).to_contain_text("is where its prediction settles", timeout=PATIENCE_MS)
+    expect(panel.locator(".panel-work")).to_be_hidden()
+    return panel
+
+
+def test_the_lens_of_the_whole_text_ends_in_the_model_s_output(page: Page, served: Served) -> None:
+    panel = open_lens_map(page, served)
+    likeliest = re.search(r"the output’s likeliest token is ‘(.+?)’ with", foot(page, LENS))
+    graph = panel.locator(".js-plotly-plot").element_handle()
+    word = page.evaluate("graph => graph.data[0].text.at(-1)[graph.layout.shapes[0].x0 + 0.5]", graph)
+    assert likeliest is not None
+    assert word == likeliest[1]
+    panel.get_by_label("place of the target").check()
+    expect(panel.locator(".foot")).to_contain_text("No target is chosen", timeout=PATIENCE_MS)
+    panel.get_by_label("the whole text").check()
+    page.wait_for_function("graph => !graph.data.some(({ mode }) => mode === 'text')", arg=graph)  # no words in cells
+    assert "lens-map.colour=rank" in page.url
+    assert "lens-map.span=all" in page.url
+
+
+def test_a_cell_of_the_whole_lens_selects_its_token_and_then_its_word_by_mouse_and_key(
+    page: Page, served: Served
+) -> None:
+    panel = open_lens_map(page, served)
+    said = hover(page, LENS_MAP, 0.2, 0.9)
+    place = re.match(r"into layer 0, after token (\d+) ‘.+’: ‘(.+)’ is likeliest, with", said)
+    assert place is not None, said
+    click(page)
+    expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {place[1]} ")
+    expect(region(page, PARTS).locator(".foot")).to_contain_text(f"after token {place[1]} ", timeout=PATIENCE_MS)
+    click(page)
+    expect(region(page, PARTS).locator(".foot")).to_contain_text(
+        f"‘{place[2]}’ over the mean of all tokens (the target you chose)", timeout=PATIENCE_MS
+    )
+    panel.locator(".js-plotly-plot").focus()
+    page.keyboard.press("Escape")
+    expect(region(page, PARTS).locator(".foot")).to_contain_text("(the output’s favourite)", timeout=PATIENCE_MS)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {int(place[1]) + 1} ")
+
+
+def click(page: Page) -> None:
+    page.mouse.down()
+    page.mouse.up()
+
+
+def test_targets_are_written_and_stand_in_link_and_fields(page: Page, served: Served) -> None:
+    open_activations(page, served)
+    target, against = page.locator("#selection-target"), page.locator("#selection-against")
+    target.fill("cat")
+    expect(page.locator("#vocabulary option").first).to_be_attached(timeout=PATIENCE_MS)
+    target.press("Enter")
+    expect(target).to_have_value("·cat #3797", timeout=PATIENCE_MS)
+    against.fill('"The"')
+    against.press("Enter")
+    expect(region(page, PARTS).locator(".foot")).to_contain_text(
+        "‘·cat’ over ‘The’ (the target you chose, compared with the token you chose)", timeout=PATIENCE_MS
+    )
+    assert "target=3797&against=464" in page.url
+    page.get_by_role("button", name="Undo").click()
+    expect(against).to_have_value("", timeout=PATIENCE_MS)
+    region(page, LENS).get_by_label("Lines of more tokens").fill("dog, fish")
+    page.keyboard.press("Enter")
+    expect(region(page, LENS).locator(".legendtext", has_text="·fish (yours)")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_neuron_s_number_is_part_of_the_selection(page: Page, served: Served) -> None:
+    open_activations(page, served)
+    number = page.get_by_label("Neuron", exact=True)
+    number.fill("7")
+    number.press("Enter")
+    expect(page.locator("#selection-text")).to_contain_text("layer 0, neuron 7")
+    assert "layer=0&neuron=7" in page.url
+    page.get_by_role("button", name="Undo").click()
+    expect(number).to_have_value("")
 
 
 def test_a_selected_token_moves_the_points_and_is_outlined_in_both_maps(page: Page, served: Served) -> None:
@@ -101,8 +182,7 @@ def test_a_selected_token_moves_the_points_and_is_outlined_in_both_maps(page: Pa
 def test_a_click_on_a_cell_selects_its_token(page: Page, served: Served) -> None:
     open_activations(page, served)
     said = hover(page, LENGTHS, 0.5, 0.5)
-    page.mouse.down()
-    page.mouse.up()
+    click(page)
     place = re.match(r"token (\d+) ", said)
     assert place is not None, said
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {place[1]} ")

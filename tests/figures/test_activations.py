@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 import pytest
 
 from dashapp.analysis.activations import PreActivations, ResidualNorms, StrongestNeurons, gelu
-from dashapp.figures.activations import gelu_curve, neuron_map, norm_map, point_name, window
+from dashapp.figures.activations import gelu_curve, neuron_map, norm_map
 from dashapp.figures.theme import THEMES, Frame
+from dashapp.figures.token_map import point_name, window
 
 WIDE, NARROW = Frame(theme="light"), Frame(theme="light", is_narrow=True)
 TEXTS = ["<|endoftext|>", " cat", "<b>", "\n"]

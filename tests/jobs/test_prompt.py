@@ -168,11 +168,12 @@ def test_what_is_no_text_is_refused_whole(models: Models, store: TraceStore) -> 
 def test_a_result_tells_the_name_and_the_shape_of_its_model(models: Models, store: TraceStore) -> None:
     other = models.named("other")
     result = run_prompt(Unwatched(), request(), model=load_model(other, device="cpu"), store=store)
-    assert {name: result[name] for name in ("model", "fingerprint", "n_layer", "n_head", "n_ctx")} == {
+    assert {name: result[name] for name in ("model", "fingerprint", "n_layer", "n_head", "d_mlp", "n_ctx")} == {
         "model": "other",
         "fingerprint": other.fingerprint,
         "n_layer": OTHER.n_layer,
         "n_head": OTHER.n_head,
+        "d_mlp": OTHER.d_mlp,
         "n_ctx": OTHER.n_ctx,
     }
 

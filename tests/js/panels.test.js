@@ -303,3 +303,21 @@ test("the second token of a pair goes to the server beside the trace's key", () 
   assert.equal(view.key, done.trace);
   assert.deepEqual([view.pos, view.key_pos], [4, 2]);
 });
+
+test("a click on a lens of the whole text selects the column, and once more the word", () => {
+  const { picks } = panels.KINDS.lens;
+  assert.deepEqual(picks({ x: 3, customdata: 262 }, null, { pos: 2, target: null }), { pos: 3 });
+  assert.deepEqual(picks({ x: 3, customdata: 262 }, null, { pos: 3, target: null }), { target: 262 });
+  assert.deepEqual(picks({ x: 3, customdata: 262 }, null, { pos: 3, target: 262 }), { target: null });
+  assert.equal(picks({ x: 3, customdata: -1 }, null, { pos: 3, target: null }), null); // not computed yet
+});
+
+test("arrows go from column to column of a lens, and not out of it", () => {
+  const { moves } = panels.KINDS.lens;
+  const shown = { x: [4, 5, 6] };
+  assert.deepEqual(moves("ArrowRight", { pos: 5 }, shown), { pos: 6 });
+  assert.deepEqual(moves("ArrowLeft", { pos: 5 }, shown), { pos: 4 });
+  assert.equal(moves("ArrowRight", { pos: 6 }, shown), null);
+  assert.deepEqual(moves("Escape", { pos: 6 }, shown), { target: null });
+  assert.equal(moves("x", { pos: 5 }, shown), null);
+});

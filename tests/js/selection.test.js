@@ -35,10 +35,12 @@ test("only changes are remembered, and not for ever", () => {
 });
 
 test("parts that a model does not have are not selected in it", () => {
-  const small = { n_layer: 3, n_head: 2 };
+  const small = { n_layer: 3, n_head: 2, d_mlp: 11 };
   assert.deepEqual(inModel({ ...NOTHING, layer: 2, head: 1 }, small), { ...NOTHING, layer: 2, head: 1 });
   assert.deepEqual(inModel({ ...NOTHING, layer: 2, head: 2 }, small), { ...NOTHING, layer: 2, head: null });
-  assert.deepEqual(inModel({ ...NOTHING, layer: 3, head: 0 }, small), NOTHING);
+  assert.deepEqual(inModel({ ...NOTHING, layer: 3, head: 0, neuron: 1 }, small), NOTHING);
+  assert.deepEqual(inModel({ ...NOTHING, layer: 0, neuron: 10 }, small), { ...NOTHING, layer: 0, neuron: 10 });
+  assert.deepEqual(inModel({ ...NOTHING, layer: 0, neuron: 11 }, small), { ...NOTHING, layer: 0 });
 });
 
 test("a token is selected in its own prompt alone", () => {

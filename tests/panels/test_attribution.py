@@ -114,6 +114,21 @@ def test_chosen_tokens_get_lines_of_their_own(trace: Trace) -> None:
     assert len([each for each in drawn("logit-lens", trace, target=best).figure.data if each.xaxis == "x2"]) == 1
 
 
+def test_written_tokens_get_lines_of_their_own_and_what_was_not_found_whole_is_said(trace: Trace) -> None:
+    shown = drawn("logit-lens", trace, knobs={"follow": 'cat, "dog", zebrafish, #50257,#464'})
+    names = [each.name for each in shown.figure.data if each.xaxis == "x2"]
+    assert names[1:] == ["·cat (yours)", "dog (yours)", "The (yours)"]
+    looks = {(each.line.dash, each.marker.symbol) for each in shown.figure.data if each.xaxis == "x2"}
+    assert len(looks) == len(names)
+    for fault in ("zebrafish", "#50257"):
+        assert fault in shown.foot
+
+
+def test_a_text_that_is_too_long_is_refused(trace: Trace) -> None:
+    with pytest.raises(ValueError, match="follow is none of its options"):
+        drawn("logit-lens", trace, knobs={"follow": "x" * 121})
+
+
 @pytest.mark.parametrize("field", ["target", "against"])
 @pytest.mark.parametrize("value", [-1, 50_257, True, 1.0, "262"])
 def test_a_token_outside_the_vocabulary_is_refused(trace: Trace, field: str, value: Any) -> None:

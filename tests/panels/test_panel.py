@@ -40,6 +40,7 @@ def views(panel: Panel, trace: Trace) -> Iterator[dict[str, Any]]:
         "key_pos": {None, 0, trace.n_tokens - 1},
         "layer": {None, 0, config.n_layer - 1},
         "head": {None, 0, config.n_head - 1},
+        "neuron": {None, 0, config.d_mlp - 1},
         "target": {None, config.d_vocab - 1},
         "against": {None, 0},
         "n_prompt": {1, trace.n_tokens},

@@ -34,12 +34,13 @@
 
   /**
    * What of a selection a model has: a link may come from a larger one.
-   * @param {object} selection @param {{n_layer: number, n_head: number}} shape
+   * @param {object} selection @param {{n_layer: number, n_head: number, d_mlp: number}} shape
    */
   function inModel(selection, shape) {
     const has = (value, n) => (Number.isInteger(value) && value < n ? value : null);
     const layer = has(selection.layer, shape.n_layer);
-    return { ...selection, layer, head: layer === null ? null : has(selection.head, shape.n_head) };
+    const of = (value, n) => (layer === null ? null : has(value, n));
+    return { ...selection, layer, head: of(selection.head, shape.n_head), neuron: of(selection.neuron, shape.d_mlp) };
   }
 
   /** The chosen token of a slot; null where none of this prompt is chosen. */

@@ -70,8 +70,8 @@
   }
 
   /** What the browser must know of the model that computed a run; null where the server did not say. */
-  function modelOf({ model, fingerprint, n_layer, n_head, n_ctx }) {
-    return model ? { name: model, fingerprint, n_layer, n_head, n_ctx } : null;
+  function modelOf({ model, fingerprint, n_layer, n_head, d_mlp, n_ctx }) {
+    return model ? { name: model, fingerprint, n_layer, n_head, d_mlp, n_ctx } : null;
   }
 
   function sameSign(now, before) {

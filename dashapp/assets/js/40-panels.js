@@ -74,7 +74,8 @@
    * plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y, or
    * each where the figure says. bar: a token a bar. tree: a token a mark, which may open another text. token: a token of
    * the vocabulary a cell; choosing the chosen one again chooses none. vocabulary: the same, a bar each. source: a head
-   * and a token that it looks at, a bar each. lines: a token at each end of a line.
+   * and a token that it looks at, a bar each. lines: a token at each end of a line. lens: tokens along x, a
+   * token of the vocabulary a cell, which a second click chooses.
    */
   const KINDS = {
     pos: {
@@ -143,6 +144,12 @@
       picks: lineEnd,
       moves: nextLine,
       says: "Lines: up and down choose a token, right and left one of those it looks at, Escape none of them",
+    },
+    lens: {
+      outlines: ({ pos }, colour) => outline(pos, colour),
+      picks: (point, graph, chosen) => lensPick(point.x, point.customdata, chosen),
+      moves: nextColumn,
+      says: "Tokens: left and right arrows select one, Escape lets the target go",
     },
   };
 
@@ -251,6 +258,19 @@
   function lineEnd({ curveNumber, customdata }, { layout }, { pos }) {
     if (!Number.isInteger(customdata)) return null;
     return curveNumber === 1 && (layout.meta || {}).looks ? { pos, key: customdata } : { pos: customdata };
+  }
+
+  /** Of a lens of the whole text: its column first, then the word in the cell as target. */
+  function lensPick(x, id, { pos, target }) {
+    if (x !== pos) return { pos: x };
+    return Number.isInteger(id) && id >= 0 ? toggled(id, target) : null;
+  }
+
+  /** The token beside the selected one, of the columns x; no target for Escape; null for any other key. */
+  function nextColumn(key, { pos }, { x }) {
+    if (key === "Escape") return { target: null };
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    return step && x.includes(pos + step) ? { pos: pos + step } : null;
   }
 
   /** A token of the vocabulary as target, or none where it was that before. */

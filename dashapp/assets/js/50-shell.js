@@ -199,11 +199,11 @@
 
   // The selection ------------------------------------------------------------------------------------------------------
 
-  /** How many layers and heads the model of a run has; before any run, the loaded model's. */
+  /** How many layers, heads and neurons the model of a run has; before any run, the loaded model's. */
   function shape(run) {
     if (run && run.model && run.model.n_layer) return run.model;
-    const { layers, heads } = element("model-chip").dataset;
-    return { n_layer: Number(layers), n_head: Number(heads) };
+    const { layers, heads, neurons } = element("model-chip").dataset;
+    return { n_layer: Number(layers), n_head: Number(heads), d_mlp: Number(neurons) };
   }
 
   /**
@@ -235,6 +235,7 @@
     element("shell").dataset.page = pathname;
     markPage(pathname);
     const query = writeAddress();
+    ours().vocabulary.show(chosen);
     return [sentence(), selection.isEmpty(chosen), !past.length, links.map(({ path }) => linkTo(path, query))];
   }
 
@@ -268,10 +269,12 @@
     return selection.sentence(here, { token: named(here.pos), second, part, isChosen: here.isChosen });
   }
 
-  /** The lists of layers and heads: those of the model on screen, the selected ones shown. */
+  /** The lists of layers and heads, and a neuron's number: those of the model on screen, the selected ones shown. */
   function fillLists() {
-    const { n_layer, n_head } = shape(runs.a);
-    const now = ours().selection.inModel(chosen, { n_layer, n_head });
+    const { n_layer, n_head, d_mlp } = shape(runs.a);
+    const now = ours().selection.inModel(chosen, { n_layer, n_head, d_mlp });
+    const neuron = element("selection-neuron");
+    ours().set_props("selection-neuron", { max: d_mlp - 1, value: now.neuron });
     fillList(element("selection-layer"), n_layer, now.layer);
     fillList(element("selection-head"), n_head, now.head);
   }
@@ -284,11 +287,13 @@
     list.value = value === null ? "" : String(value);
   }
 
-  /** A layer or a head chosen from its list. A head is of some layer: the first, where none is chosen. */
+  /** A layer, head or neuron chosen. A head or a neuron is of some layer: the first, where none is chosen. */
   function chooseFromList(list) {
     const value = list.value === "" ? null : Number(list.value);
-    if (list.id === "selection-layer") choose({ layer: value });
-    else choose({ head: value, layer: value !== null && chosen.layer === null ? 0 : chosen.layer });
+    const part = list.id.replace("selection-", "");
+    if (value !== null && list.validity && !list.validity.valid) list.reportValidity(); // a neuron the layer has not
+    else if (part === "layer") choose({ layer: value });
+    else choose({ [part]: value, layer: value !== null && chosen.layer === null ? 0 : chosen.layer });
   }
 
   /**
@@ -415,7 +420,7 @@
       if (event.target.matches("#examples a")) openExample(event.target);
     });
     document.addEventListener("change", (event) => {
-      if (event.target.matches("#selection-layer, #selection-head")) chooseFromList(event.target);
+      if (event.target.matches("#selection-layer, #selection-head, #selection-neuron")) chooseFromList(event.target);
     });
     document.addEventListener("focusin", (event) => {
       if (!event.target.matches("#prompt-a, #prompt-b")) return;
