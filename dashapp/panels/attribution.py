@@ -42,16 +42,26 @@ def draw_heads(trace: Trace, *, pos: int, target: int | None, against: int | Non
 
 
 def _found(trace: Trace, pos: int, target: int | None, against: int | None, over: Over) -> Attribution:
-    """The attribution of the chosen target, or of the model's favourite, over what is chosen to compare with."""
+    of, other = chosen_pair(trace, pos, target, against, over)
+    return attribution(trace, pos, target=of, against=other)
+
+
+def chosen_pair(trace: Trace, pos: int, target: int | None, against: int | None, over: Over) -> tuple[int, int | None]:
+    """The chosen target, or the model's favourite, and what it is compared with: None for the mean of all tokens."""
     of = favourite(trace, pos) if target is None else target
     if against is None and over == "second":
         against = next(int(token) for token in trace.read("top_ids")[pos] if token != of)
-    return attribution(trace, pos, target=of, against=against)
+    return of, against
+
+
+def difference_words(target: int, against: int | None) -> str:
+    """A logit difference in words."""
+    other = OVER["mean"] if against is None else f"‘{plain_label(token_text(against))}’"
+    return f"‘{plain_label(token_text(target))}’ over {other}"
 
 
 def _difference(found: Attribution) -> str:
-    other = OVER["mean"] if found.against is None else f"‘{plain_label(token_text(found.against))}’"
-    return f"‘{plain_label(token_text(found.target))}’ over {other}"
+    return difference_words(found.target, found.against)
 
 
 def _what(found: Attribution, trace: Trace, target: int | None, against: int | None) -> str:
@@ -63,7 +73,7 @@ def _what(found: Attribution, trace: Trace, target: int | None, against: int | N
 
 
 def _check(found: Attribution, trace: Trace) -> str:
-    said = f"All parts sum to {signed(found.explained)}; what is left is {signed(found.remainder)}"
+    said = f"All {found.n_terms:,} parts sum to {signed(found.explained)}; what is left is {signed(found.remainder)}"
     if trace.dtype != "float32":
         return f"{said}: a model in {trace.dtype} rounds after each step."
     if abs(found.remainder) < ROUNDING:

@@ -27,6 +27,7 @@ from dashapp.panels.lens_map import LENS_MAP
 from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
 from dashapp.panels.nearest_tokens import NEAREST_TOKENS
+from dashapp.panels.neuron import MLP_SPARSITY, NEURON, NEURON_ATTRIBUTION
 from dashapp.panels.next_tokens import NEXT_TOKENS
 from dashapp.panels.pair_heads import PAIR_HEADS, TOKEN_SOURCES
 from dashapp.panels.pair_why import PAIR_MATCH, PAIR_WRITES
@@ -60,6 +61,7 @@ PANELS: Final[dict[str, Panel]] = {
         *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
         *(LOGIT_LENS, LENS_MAP, ATTRIBUTION, HEAD_ATTRIBUTION),
+        *(NEURON_ATTRIBUTION, NEURON, MLP_SPARSITY),
         *(GELU, MLP_NEURONS, RESID_NORMS),
         PARITY,
     )

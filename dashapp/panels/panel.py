@@ -44,6 +44,7 @@ Mark = Literal[
     "vocabulary",
     "source",
     "lines",
+    "neuron",
     "lens",
 ]
 

@@ -169,6 +169,29 @@ def test_a_neuron_s_number_is_part_of_the_selection(page: Page, served: Served) 
     expect(number).to_have_value("")
 
 
+def test_a_neuron_is_chosen_by_mouse_and_by_key_and_shown_by_itself(page: Page, served: Served) -> None:
+    open_activations(page, served)
+    one, bars = region(page, "One neuron"), region(page, "Direct logit attribution of neurons")
+    expect(one.locator(".foot")).to_contain_text("No neuron is selected: this is layer", timeout=PATIENCE_MS)
+    bars.locator(".barlayer .point").last.wait_for(state="attached", timeout=PATIENCE_MS)
+    bars.locator(".js-plotly-plot").focus()
+    page.keyboard.press("ArrowDown")
+    first = bars.locator(".ytick text").first.text_content() or ""
+    expect(page.locator("#selection-text")).to_contain_text(f"Selected: {first}", timeout=PATIENCE_MS)
+    place = re.match(r"layer (\d+), neuron (\d+)", first)
+    assert place is not None
+    expect(one.locator(".foot")).to_contain_text(f"Layer {place[1]}, neuron {place[2]}.", timeout=PATIENCE_MS)
+    fourth = bars.locator(".ytick text").nth(3).text_content() or ""
+    bars.locator(".panel-graph").scroll_into_view_if_needed()
+    box = bars.locator(".barlayer .point").nth(3).bounding_box()
+    assert box is not None
+    for nudge in (-1, 0):  # a click of Plotly's is on what is hovered
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + nudge)
+    bars.locator(".hovertext").first.wait_for(timeout=PATIENCE_MS)
+    click(page)
+    expect(page.locator("#selection-text")).to_contain_text(f"Selected: {fourth}", timeout=PATIENCE_MS)
+
+
 def test_a_selected_token_moves_the_points_and_is_outlined_in_both_maps(page: Page, served: Served) -> None:
     open_activations(page, served)
     before = foot(page, GELU)

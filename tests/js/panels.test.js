@@ -321,3 +321,17 @@ test("arrows go from column to column of a lens, and not out of it", () => {
   assert.deepEqual(moves("Escape", { pos: 6 }, shown), { target: null });
   assert.equal(moves("x", { pos: 5 }, shown), null);
 });
+
+test("a bar of a neuron selects it, its layer with it, and arrows go from bar to bar", () => {
+  const { picks, moves, outlines } = panels.KINDS.neuron;
+  const shown = { customdata: [[2, 7], [0, 3], [1, 1]] };
+  assert.deepEqual(picks({ customdata: [2, 7] }), { layer: 2, neuron: 7 });
+  assert.deepEqual(moves("ArrowDown", { layer: 2, neuron: 7 }, shown), { layer: 0, neuron: 3 });
+  assert.deepEqual(moves("ArrowUp", { layer: 2, neuron: 7 }, shown), { layer: 2, neuron: 7 });
+  assert.deepEqual(moves("ArrowDown", { layer: null, neuron: null }, shown), { layer: 2, neuron: 7 });
+  assert.deepEqual(moves("Escape", { layer: 2, neuron: 7 }, shown), { neuron: null });
+  assert.equal(moves("x", { layer: 2, neuron: 7 }, shown), null);
+  const [band] = outlines({ layer: 0, neuron: 3 }, "#b26a00", { data: [shown] });
+  assert.deepEqual([band.y0, band.y1], [0.5, 1.5]);
+  assert.deepEqual(outlines({ layer: 0, neuron: 9 }, "#b26a00", { data: [shown] }), []);
+});

@@ -145,6 +145,12 @@
       moves: nextLine,
       says: "Lines: up and down choose a token, right and left one of those it looks at, Escape none of them",
     },
+    neuron: {
+      outlines: (chosen, colour, graph) => stripe(neuronBar(chosen, graph.data[0]), colour),
+      picks: ({ customdata }) => neuronOf(customdata),
+      moves: nextNeuron,
+      says: "Neurons: up and down select one, Escape none",
+    },
     lens: {
       outlines: ({ pos }, colour) => outline(pos, colour),
       picks: (point, graph, chosen) => lensPick(point.x, point.customdata, chosen),
@@ -258,6 +264,23 @@
   function lineEnd({ curveNumber, customdata }, { layout }, { pos }) {
     if (!Number.isInteger(customdata)) return null;
     return curveNumber === 1 && (layout.meta || {}).looks ? { pos, key: customdata } : { pos: customdata };
+  }
+
+  const neuronOf = ([layer, neuron]) => ({ layer, neuron });
+
+  /** The place of the selected neuron among bars that know theirs; null where it has none. */
+  function neuronBar({ layer, neuron }, { customdata }) {
+    const i = customdata.findIndex((place) => place[0] === layer && place[1] === neuron);
+    return i < 0 ? null : i;
+  }
+
+  /** The neuron that a key leads to from the selected one, the first where it has no bar; null for any other key. */
+  function nextNeuron(key, chosen, trace) {
+    if (key === "Escape") return { neuron: null };
+    const step = { ArrowDown: 1, ArrowUp: -1 }[key];
+    if (!step) return null;
+    const from = neuronBar(chosen, trace);
+    return neuronOf(trace.customdata[from === null ? 0 : Math.min(trace.customdata.length - 1, Math.max(0, from + step))]);
   }
 
   /** Of a lens of the whole text: its column first, then the word in the cell as target. */
