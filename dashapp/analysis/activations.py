@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from dashapp.traces.record import Trace, WeightsLike
+
+Of = Literal["token", "neuron", "layer"]
 
 FLAT_BELOW: Final = -3.0  # here GELU is within 0.004 of 0 …
 STRAIGHT_ABOVE: Final = 3.0  # … and here within 0.004 of its input
@@ -31,12 +33,40 @@ def gelu(x: np.ndarray) -> np.ndarray:
     return activation
 
 
+def gelu_exact(x: np.ndarray) -> np.ndarray:
+    """GELU in its exact form, x·Φ(x), float64, same shape as x. Source: Hendrycks & Gimpel 2016, section 2."""
+    wide = x.astype(np.float64)
+    exact: np.ndarray = wide * _phi(wide)
+    return exact
+
+
+def gelu_slope(x: np.ndarray) -> np.ndarray:
+    """Derivative of the tanh form: ½·(1 + tanh u) + ½·x·(1 − tanh² u)·u′, float64, same shape as x."""
+    wide = x.astype(np.float64)
+    tanh = np.tanh(_SLOPE * (wide + _CUBIC * wide**3))
+    slope: np.ndarray = 0.5 * (1 + tanh) + 0.5 * wide * (1 - tanh**2) * _SLOPE * (1 + 3 * _CUBIC * wide**2)
+    return slope
+
+
+def gelu_exact_slope(x: np.ndarray) -> np.ndarray:
+    """Derivative of the exact form: Φ(x) + x·φ(x), float64, same shape as x."""
+    wide = x.astype(np.float64)
+    slope: np.ndarray = _phi(wide) + wide * np.exp(-0.5 * wide**2) / math.sqrt(2 * math.pi)
+    return slope
+
+
+def _phi(x: np.ndarray) -> np.ndarray:
+    """The normal distribution Φ, float64; from erfc, which keeps its digits far below 0."""
+    return np.vectorize(lambda each: 0.5 * math.erfc(-each / math.sqrt(2)), otypes=[np.float64])(x)
+
+
 @dataclass(frozen=True, slots=True)
 class PreActivations:
-    """What each neuron of a layer got at one token. pre, post: float32 [d_mlp], before and after GELU.
+    """What neurons got. of: "token", all neurons of a layer at one token; "neuron", one neuron at all tokens; "layer",
+    all neurons at all tokens. pre, post: float32 [value], before and after GELU.
 
     counts: int [bin], edges: float64 [bin + 1], a histogram of pre with edges at −3 and 3, so that no bin is on both
-    sides. n_flat: below −3; n_straight: above 3; n_bent: the rest. The three sum to d_mlp.
+    sides. n_flat: below −3; n_straight: above 3; n_bent: the rest. The three sum to the number of values.
     """
 
     layer: int
@@ -48,11 +78,16 @@ class PreActivations:
     n_flat: int
     n_bent: int
     n_straight: int
+    of: Of = "token"
+    neuron: int | None = None
 
 
-def pre_activations(trace: Trace, *, layer: int, pos: int) -> PreActivations:
-    """The neurons of a layer before and after GELU at one token."""
-    pre = np.array(trace.read("mlp_pre", layer)[pos])
+def pre_activations(
+    trace: Trace, *, layer: int, pos: int, neuron: int | None = None, of: Of = "token"
+) -> PreActivations:
+    """A layer's neurons at a token, one of them at all tokens, or all at all, before and after GELU."""
+    table = trace.read("mlp_pre", layer)  # [pos d_mlp]
+    pre = np.array(table[pos] if of == "token" else table[:, neuron] if of == "neuron" else table.ravel())
     edges = _bin_edges(float(pre.min()), float(pre.max()))
     n_flat, n_straight = int((pre < FLAT_BELOW).sum()), int((pre > STRAIGHT_ABOVE).sum())
     return PreActivations(
@@ -65,6 +100,8 @@ def pre_activations(trace: Trace, *, layer: int, pos: int) -> PreActivations:
         n_flat=n_flat,
         n_bent=len(pre) - n_flat - n_straight,
         n_straight=n_straight,
+        of=of,
+        neuron=neuron,
     )
 
 

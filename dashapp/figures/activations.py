@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,33 +15,49 @@ from dashapp.analysis.activations import (
     ResidualNorms,
     StrongestNeurons,
     gelu,
+    gelu_exact,
+    gelu_exact_slope,
+    gelu_slope,
 )
 from dashapp.figures.theme import Frame, framed
 from dashapp.figures.token_map import Axis, colour_bar, crop, point_axis, token_axis, token_map
 from dashapp.figures.tokens import label
 
 Against = Literal["zero", "others"]
+Curve = Literal["forms", "difference", "slope"]
 
+TITLES: Final = {"forms": "after GELU", "difference": "tanh form − exact form", "slope": "derivative of GELU"}
+MEANING: Final = {"forms": "%{y} after", "difference": "the forms differ by %{y}", "slope": "derivative %{y}"}
+EACH: Final = {"token": "neuron", "neuron": "token", "layer": "value"}  # what a point is
+MOST_POINTS: Final = 10_000  # more would hide each other; the histogram has them all
 ROW: Final = 13  # pixels of a row with a label of its own
 
 
-def gelu_curve(measured: PreActivations, *, token: str, frame: Frame) -> go.Figure:
-    """A layer's neurons on the GELU curve at one token, and below it how many lie where along the x axis.
+def gelu_curve(measured: PreActivations, *, token: str, curve: Curve = "forms", frame: Frame) -> go.Figure:
+    """Pre-activations on the GELU curve, and below it how many lie where along the x axis.
 
-    token: its text. Dashed lines at −3 and 3 part the flat, the bent and the straight piece of the curve.
+    token: the selected one's text. curve: both forms of GELU, their difference, or their derivatives; the points lie on
+    the form that GPT-2 computes. Dashed lines at −3 and 3 part the flat, the bent and the straight piece.
     """
     colours = frame.colours
     low, high = min(-4.5, float(measured.pre.min()) - 0.3), max(4.5, float(measured.pre.max()) + 0.3)
     x = np.linspace(low, high, 400)
-    curve = go.Scatter(x=x, y=gelu(x), mode="lines", line={"color": colours.edge, "width": 2}, hoverinfo="skip")
+    each = EACH[measured.of]
+    lines = [
+        go.Scatter(x=x, y=values, mode="lines", line=line, name=name, hoverinfo="skip")
+        for (name, values), line in zip(_lines(x, curve).items(), _looks(frame), strict=False)
+    ]
+    has_points = len(measured.pre) <= MOST_POINTS
+    at = measured.pre if has_points else measured.pre[:0]
     points = go.Scatter(
-        x=measured.pre,
-        y=measured.post,
+        x=at,
+        y=next(iter(_lines(at, curve).values())),
         mode="markers",
         marker={"color": colours.amount, "size": 7, "opacity": 0.55, "line": {"width": 0}},
         xhoverformat=".3g",
         yhoverformat=".3g",
-        hovertemplate="neuron %{pointNumber}: %{x} before GELU, %{y} after<extra></extra>",
+        hovertemplate=f"{each} %{{pointNumber}}: %{{x}} before GELU, {MEANING[curve]}<extra></extra>",
+        showlegend=False,
     )
     histogram = go.Bar(
         x=(measured.edges[:-1] + measured.edges[1:]) / 2,
@@ -50,24 +66,47 @@ def gelu_curve(measured: PreActivations, *, token: str, frame: Frame) -> go.Figu
         yaxis="y2",
         marker={"color": colours.amount, "line": {"color": colours.paper, "width": 1}},
         customdata=np.stack([measured.edges[:-1], measured.edges[1:]], axis=-1),
-        hovertemplate="%{y} neurons from %{customdata[0]:.3g} to %{customdata[1]:.3g} before GELU<extra></extra>",
+        hovertemplate=f"%{{y}} {each}s from %{{customdata[0]:.3g}} to %{{customdata[1]:.3g}} before GELU"
+        "<extra></extra>",
+        showlegend=False,
     )
     pieces = f"{measured.n_flat} below −3, {measured.n_bent} between, {measured.n_straight} above 3"
-    summary = f"Neurons of layer {measured.layer} at token {measured.pos} ‘{label(token)}’ on the GELU curve: {pieces}."
-    figure = framed(curve, points, histogram, frame=frame, height=440, summary=summary)
-    figure.update_layout(meta={"summary": summary, "shared": ["x", "y", "y2"]})  # see `ranges`
-    _part_axes(figure, x_range=(low, high))
+    whose = {
+        "token": f"Neurons of layer {measured.layer} at token {measured.pos} ‘{label(token)}’",
+        "neuron": f"Neuron {measured.neuron} of layer {measured.layer} at every token",
+        "layer": f"Neurons of layer {measured.layer} at every token",
+    }[measured.of]
+    drawn = [*lines, points, histogram] if has_points else [*lines, histogram]
+    figure = framed(*drawn, frame=frame, height=440, summary=f"{whose} on the GELU curve: {pieces}.")
+    figure.update_layout(meta={"summary": f"{whose} on the GELU curve: {pieces}.", "shared": ["x", "y", "y2"]})
+    _part_axes(figure, x_range=(low, high), y_title=TITLES[curve], counted=f"{each}s")
     _name_pieces(figure, measured, x_range=(low, high), frame=frame)
+    figure.update_layout(showlegend=True, legend={"x": 0.02, "y": 0.98, "xanchor": "left", "yanchor": "top"})
     return figure
 
 
-def _part_axes(figure: go.Figure, *, x_range: tuple[float, float]) -> None:
+def _lines(x: np.ndarray, curve: Curve) -> dict[str, np.ndarray]:
+    """What is drawn over x, that of GPT-2's form first."""
+    match curve:
+        case "forms":
+            return {"tanh, as GPT-2 computes it": gelu(x), "exact, x·Φ(x)": gelu_exact(x)}
+        case "difference":
+            return {"tanh − exact": gelu(x.astype(np.float64)) - gelu_exact(x)}
+        case "slope":
+            return {"derivative, tanh": gelu_slope(x), "derivative, exact": gelu_exact_slope(x)}
+
+
+def _looks(frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"color": frame.colours.edge, "width": 2}, {"color": frame.colours.ink, "width": 2, "dash": "dot"}
+
+
+def _part_axes(figure: go.Figure, *, x_range: tuple[float, float], y_title: str, counted: str) -> None:
     """The curve above, the histogram below, one x axis under both."""
     figure.update_layout(margin={"t": 40}, bargap=0, yaxis2=figure.layout.yaxis.to_plotly_json())
     figure.update_xaxes(title_text="pre-activation", range=x_range, anchor="y2", zeroline=True)
     figure.update_layout(
-        yaxis={"title_text": "after GELU", "domain": [0.36, 1], "zeroline": True},
-        yaxis2={"title_text": "neurons", "domain": [0, 0.27], "anchor": "x", "rangemode": "tozero", "tickformat": "d"},
+        yaxis={"title_text": y_title, "domain": [0.36, 1], "zeroline": True},
+        yaxis2={"title_text": counted, "domain": [0, 0.27], "anchor": "x", "rangemode": "tozero", "tickformat": "d"},
     )
     figure.update_layout(yaxis2={"nticks": 4})
 

@@ -71,7 +71,13 @@ def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, st
         xaxis={"title_text": "pre-activation", "domain": across[0], "range": (low, high), "zeroline": True},
         yaxis={"title_text": "after GELU", "domain": up[0], "zeroline": True},
         xaxis2={"domain": across[1], "anchor": "y2", "range": (-reach, reach), "zeroline": True},
-        yaxis2={"domain": up[1], "anchor": "x2", "range": (len(ids) - 0.5, -0.5), "showticklabels": False},
+        yaxis2={
+            "domain": up[1],
+            "anchor": "x2",
+            "range": (len(ids) - 0.5, -0.5),
+            "showticklabels": False,
+            "zeroline": False,
+        },
     )
     figure.update_layout(xaxis2={"title_text": "raised or lowered, for an activation of 1"}, yaxis2={"showgrid": False})
     return figure
@@ -102,7 +108,7 @@ def strongest_bars(found: NeuronParts, *, n_shown: int, over: str, frame: Frame)
     figure.update_layout(margin={"l": 160}, bargap=0.2)
     figure.update_xaxes(title_text=ADDED, range=[low - room * (low < 0), high + room], zeroline=True, nticks=6)
     figure.update_yaxes(
-        tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False
+        tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False, zeroline=False
     )
     return figure
 
@@ -132,6 +138,6 @@ def sparsity_bars(found: Sparsity, frame: Frame) -> go.Figure:
     figure.update_layout(
         showlegend=True, legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}, margin={"t": 40}
     )
-    figure.update_xaxes(title_text="layer", dtick=1 if len(layers) <= 24 else 4, showgrid=False)
+    figure.update_xaxes(title_text="layer", dtick=1 if len(layers) <= 24 else 4, showgrid=False, zeroline=False)
     figure.update_yaxes(title_text="share of neurons", tickformat="~%", rangemode="tozero")
     return figure

@@ -5,13 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import dashapp
-from dashapp.analysis.activations import gelu, output_norms, pre_activations, residual_norms, strongest_neurons
+from dashapp.analysis.activations import (
+    gelu,
+    gelu_exact,
+    gelu_exact_slope,
+    gelu_slope,
+    output_norms,
+    pre_activations,
+    residual_norms,
+    strongest_neurons,
+)
 from dashapp.errors import WeightsMissing
 from dashapp.traces.record import Trace, trace_metadata
 from tests.doubles import TINY, random_ids
@@ -227,3 +236,37 @@ def test_a_single_token_has_norms_and_no_growth() -> None:
     measured = residual_norms(stream_of(np.array([[2.0], [3.0], [4.0]])))
     assert measured.norms.ravel() == pytest.approx([2, 3, 4])
     assert math.isnan(measured.growth)
+
+
+X = np.linspace(-12, 12, 4801)
+
+
+def test_both_forms_of_gelu_and_their_derivatives_are_those_of_torch_in_float64() -> None:
+    import torch
+
+    for form, ours, slope in (("tanh", gelu, gelu_slope), ("none", gelu_exact, gelu_exact_slope)):
+        x = torch.from_numpy(X).requires_grad_()
+        y = torch.nn.functional.gelu(x, approximate=form)
+        y.sum().backward()
+        np.testing.assert_allclose(ours(X), y.detach().numpy(), rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(slope(X), x.grad, rtol=1e-9, atol=1e-14)
+
+
+def test_the_forms_differ_by_less_than_half_a_thousandth_and_somewhere_by_nearly_that() -> None:
+    largest = np.abs(gelu(X) - gelu_exact(X)).max()
+    assert 4e-4 < largest < 5e-4
+
+
+def test_gelu_by_hand() -> None:
+    assert gelu_exact(np.array([0.0]))[0] == 0
+    assert gelu_exact_slope(np.array([0.0]))[0] == gelu_slope(np.array([0.0]))[0] == 0.5
+    assert gelu_exact(np.array([1.0]))[0] == pytest.approx(0.841344746, abs=1e-9)  # Φ(1), from tables
+
+
+@pytest.mark.parametrize(("of", "n"), [("token", 11), ("neuron", 6), ("layer", 66)])
+def test_what_is_counted_is_a_token_a_neuron_or_a_layer(trace: Trace, of: Any, n: int) -> None:
+    found = pre_activations(trace, layer=1, pos=2, neuron=4, of=of)
+    wanted = {"token": trace.mlp_pre[1, 2], "neuron": trace.mlp_pre[1, :, 4], "layer": trace.mlp_pre[1].ravel()}[of]
+    np.testing.assert_array_equal(found.pre, wanted)
+    assert len(found.pre) == n
+    assert found.n_flat + found.n_bent + found.n_straight == found.counts.sum() == n

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashapp.analysis.activations import PreActivations, ResidualNorms, StrongestNeurons, gelu
+from dashapp.analysis.activations import (
+    PreActivations,
+    ResidualNorms,
+    StrongestNeurons,
+    gelu,
+    gelu_exact,
+    gelu_exact_slope,
+    gelu_slope,
+)
 from dashapp.figures.activations import gelu_curve, neuron_map, norm_map
 from dashapp.figures.theme import THEMES, Frame
 from dashapp.figures.token_map import point_name, window
@@ -45,7 +54,7 @@ def lengths(n_point: int = 5, n_tokens: int = 4) -> ResidualNorms:
 
 
 def test_a_point_is_a_neuron_before_and_after_gelu_and_lies_on_the_curve() -> None:
-    curve, points, _ = gelu_curve(measured([-3.5, -1, 0.5, 7]), token=" cat", frame=WIDE).data
+    curve, _exact, points, _bars = gelu_curve(measured([-3.5, -1, 0.5, 7]), token=" cat", frame=WIDE).data
     assert list(points.x) == [-3.5, -1, 0.5, 7]
     np.testing.assert_allclose(points.y, np.interp(points.x, curve.x, curve.y), atol=1e-3)
     assert points.hovertemplate == "neuron %{pointNumber}: %{x} before GELU, %{y} after<extra></extra>"
@@ -60,7 +69,7 @@ def test_every_neuron_is_inside_the_axis_and_both_borders_are() -> None:
 
 def test_histogram_bars_stand_on_their_bins() -> None:
     figure = gelu_curve(measured([-3.5, -1, 0.5, 7]), token="", frame=WIDE)
-    bars = figure.data[2]
+    bars = figure.data[3]
     filled = [float(x) for x, y in zip(bars.x, bars.y, strict=True) if y]
     assert filled == [-3.5, -0.5, 0.5, 7.5]
     assert set(bars.width) == {1.0}
@@ -75,6 +84,24 @@ def test_the_pieces_are_parted_at_minus_three_and_three_and_counted_in_words() -
     assert figure.layout.meta["summary"] == (
         "Neurons of layer 2 at token 1 ‘·cat’ on the GELU curve: 1 below −3, 2 between, 1 above 3."
     )
+
+
+@pytest.mark.parametrize(
+    ("curve", "lines", "title"),
+    [
+        ("forms", (gelu, gelu_exact), "after GELU"),
+        ("difference", (lambda x: gelu(x) - gelu_exact(x),), "tanh form − exact form"),
+        ("slope", (gelu_slope, gelu_exact_slope), "derivative of GELU"),
+    ],
+)
+def test_the_curve_is_what_was_asked_for_and_the_points_lie_on_gpt2_s(curve: Any, lines: Any, title: str) -> None:
+    figure = gelu_curve(measured([-3.5, -1, 0.5, 7]), token="", curve=curve, frame=WIDE)
+    for drawn_line, line in zip(figure.data, lines, strict=False):
+        np.testing.assert_allclose(drawn_line.y, line(np.asarray(drawn_line.x)), atol=1e-12)
+    points = figure.data[len(lines)]
+    np.testing.assert_allclose(points.y, lines[0](np.asarray(points.x, dtype=np.float64)), atol=1e-6)
+    assert figure.layout.yaxis.title.text == title
+    assert len({line.line.dash for line in figure.data[: len(lines)]}) == len(lines)
 
 
 # Neurons -------------------------------------------------------------------------------------------------------------

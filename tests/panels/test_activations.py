@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dashapp
+from dashapp.analysis.activations import gelu_slope
 from dashapp.figures.tokens import label
 from dashapp.model.config import GPT2Config
 from dashapp.model.tokenizer import token_text
@@ -36,7 +37,7 @@ def foot(name: str, trace: Trace, *, pos: int = 2, narrow: bool = False, layer: 
 
 def view(pos: int, narrow: bool = False, layer: int | None = None, **knobs: str) -> dict[str, Any]:
     looks = {"theme": "light", "text": 1, "narrow": narrow}
-    return {**looks, "pos": pos, "layer": layer, "head": None, "knobs": knobs}
+    return {**looks, "pos": pos, "layer": layer, "head": None, "neuron": None, "knobs": knobs}
 
 
 @pytest.mark.parametrize("name", ["gelu", "mlp-neurons"])
@@ -55,6 +56,24 @@ def test_gelu_says_how_many_neurons_lie_where(trace: Trace) -> None:
     assert f"{(pre < -3).sum()} lie below −3" in said
     assert f"{(pre > 3).sum()} above 3" in said
     assert f"{(pre < 0).sum()} are negative" in said
+
+
+def test_gelu_counts_a_neuron_or_a_whole_layer_when_asked(trace: Trace) -> None:
+    pre = trace.mlp_pre[1]
+    said = foot("gelu", trace, layer=1, of="layer")
+    assert said.startswith(f"Layer 1 at every token: of {pre.size} values {(pre < -3).sum()} lie below −3")
+    assert foot("gelu", trace, layer=1, of="neuron").startswith(
+        f"No neuron is selected: this is the first. Layer 1, neuron 0: of {len(pre)} tokens"
+    )
+    drawn = draw(PANELS["gelu"], trace, view(2, layer=1, of="neuron", curve="slope") | {"neuron": 4})
+    np.testing.assert_allclose(drawn.figure.data[2].x, pre[:, 4])
+    np.testing.assert_allclose(drawn.figure.data[2].y, gelu_slope(pre[:, 4]))
+
+
+def test_too_many_points_are_counted_only() -> None:
+    drawn = draw(PANELS["gelu"], largest(), view(2, layer=1, of="layer", curve="difference"))
+    assert [trace.type for trace in drawn.figure.data] == ["scatter", "bar"]
+    assert "as points they would hide each other" in drawn.foot
 
 
 def test_neurons_left_out_are_counted_and_the_strongest_of_them_is_told() -> None:
