@@ -13,6 +13,8 @@
     │   └── CheckpointError   NotAModelFolder   UnreadableConfig   UnsupportedConfig   ForeignTokenizer
     │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
     │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
+    ├── ComparisonError   the two runs do not go together
+    │   ├── OtherModels   OtherPlaces
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
     │   ├── RecipeGone   RecipeTooLarge
@@ -432,6 +434,33 @@ class UnknownTensor(CheckpointError):
             "A GPT-2 checkpoint holds GPT-2's weights and nothing that would change what they compute.",
             f"{str(path)!r} also has {name!r}.",
             "Use a checkpoint of a plain GPT-2 language model.",
+        )
+
+
+# Comparisons ---------------------------------------------------------------------------------------------------------
+
+
+class ComparisonError(DashappError):
+    """What two runs do not have in common."""
+
+
+class OtherModels(ComparisonError):
+    def __init__(self, a: str, b: str) -> None:
+        models = f"{a!r} and {b!r}" if a != b else f"two sets of weights called {a!r}"
+        super().__init__(
+            "Activations fit only into another run of the same model with the same weights.",
+            f"Here a and b were computed by {models}.",
+            "Choose one model for both prompts and press Generate.",
+        )
+
+
+class OtherPlaces(ComparisonError):
+    def __init__(self, n_source: int, n_target: int) -> None:
+        super().__init__(
+            "A pattern says how much each token looks at each, so it fits only where every token has the same place in "
+            "both prompts.",
+            f"Here the source has {n_source:,} tokens and the target {n_target:,}, and not all stand for each other.",
+            "Patch head outputs, queries, keys or values instead, or make the prompts equally long.",
         )
 
 

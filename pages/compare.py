@@ -22,7 +22,7 @@ from dash import (
 from dash.exceptions import PreventUpdate
 
 from dashapp import ids
-from dashapp.panels.catalogue import PANELS
+from dashapp.panels.catalogue import PAIR_PANELS, PANELS
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import aria, told
 from dashapp.panels.panel import layout as panel_layout
@@ -56,6 +56,7 @@ def layout(**query: str) -> html.Div:
         [
             html.H1("Compare", className="visually-hidden"),
             _difference(),
+            *(panel_layout(panel, "a", query) for panel in PAIR_PANELS.values()),
             _choice(opened),
             html.Div(pairs),
             dcc.Store(id=ids.COMPARED),

@@ -50,6 +50,7 @@ WITH_TORCH = (
 )
 DASH = frozenset({"dash", "dash_bootstrap_components", "flask"})
 BELOW_JOBS = ("dashapp.model", "dashapp.traces", "dashapp.store", "dashapp.analysis", "dashapp.experiments")
+FOUND = ("dashapp.experiments.results", "dashapp.experiments.sweeps")  # what experiments find, torch-free
 MODEL = frozenset(
     {"numpy", "safetensors", "tiktoken", "huggingface_hub", "httpx2", "psutil"}
 )  # httpx2: the hub's client
@@ -86,6 +87,7 @@ ROOMS = {
         frozenset({"numpy", "torch", "transformers"}), ("dashapp.model", "dashapp.experiments")
     ),
     "dashapp.experiments.results": Room(frozenset({"numpy"})),
+    "dashapp.experiments.sweeps": Room(frozenset({"numpy"}), ("dashapp.analysis.alignment",)),
     "dashapp.jobs": Room(JOBS, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.projection": Room(JOBS | {"umap"}, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.resident": Room(JOBS | {"multiprocess"}, (*BELOW_JOBS, "dashapp.jobs")),
@@ -94,7 +96,7 @@ ROOMS = {
     "dashapp.jobs.manager": Room(JOBS | DASH | {"multiprocess", "celery"}, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.figures": Room(
         frozenset({"numpy", "plotly"}),
-        ("dashapp.analysis", "dashapp.experiments.results", "dashapp.traces.names", "dashapp.figures"),
+        ("dashapp.analysis", *FOUND, "dashapp.traces.names", "dashapp.figures"),
     ),
     "dashapp.panels": Room(
         DASH | {"numpy"},
@@ -105,7 +107,7 @@ ROOMS = {
             "dashapp.traces",
             "dashapp.ids",
             "dashapp.model",
-            "dashapp.experiments.results",
+            *FOUND,
             "dashapp.jobs.works",
             "dashapp.panels",
         ),

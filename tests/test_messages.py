@@ -74,6 +74,8 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     ),
     "MistypedTensor": ({"path": Path("model.safetensors"), "name": "wte.weight", "code": "I8"}, ()),
     "UnknownTensor": ({"path": Path("model.safetensors"), "name": "score.weight"}, ()),
+    "OtherModels": ({"a": "demo", "b": "gpt2"}, ("'demo' and 'gpt2'",)),
+    "OtherPlaces": ({"n_source": 1203, "n_target": 12}, ("1,203 tokens", "the target 12")),
     "DamagedTrace": ({"path": Path("a.trace"), "problem": "its q changed"}, ()),
     "NotATrace": ({"path": Path("a.txt"), "problem": "it is text"}, ()),
     "TraceTooLarge": ({"size_bytes": 343_000_000, "limit_bytes": 99_940_000}, ("343 MB", "99.9 MB")),
@@ -102,7 +104,7 @@ def subclasses(of: type[DashappError]) -> list[type[DashappError]]:
 
 # `errors` alone: a test's own subclass is no part of the tree.
 CLASSES = {each.__name__: each for each in subclasses(DashappError) if each.__module__ == errors.__name__}
-KINDS = {"PromptError", "ConfigError", "ModelError", "CheckpointError", "StoreError", "JobError"}
+KINDS = {"PromptError", "ConfigError", "ModelError", "CheckpointError", "ComparisonError", "StoreError", "JobError"}
 BRANCHES = {name for name, each in CLASSES.items() if "__init__" not in vars(each)}  # kinds, without own sentence
 
 

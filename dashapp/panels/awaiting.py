@@ -1,4 +1,4 @@
-"""What a panel shows below its figure while a work is awaited: a sentence, its progress, Cancel and Retry.
+"""What a panel shows below its figure while a work is awaited: a sentence, its progress, Start, Cancel and Retry.
 
 45-works.js asks for the work and fills these in; `catalogue` answers it.
 """
@@ -25,6 +25,7 @@ LONGEST_ASKER: Final = 100
 def parts(panel: str, slot: ids.Slot) -> list[Component]:
     """The components of a panel that has a work; hidden while nothing is awaited."""
     buttons: list[Any] = [
+        html.Button("Start", id=ids.part("work-start", panel, slot), className="quiet", type="button", hidden=True),
         html.Button("Cancel", id=ids.part("work-cancel", panel, slot), className="quiet", type="button", hidden=True),
         html.Button("Retry", id=ids.part("work-retry", panel, slot), className="quiet", type="button", hidden=True),
     ]
@@ -45,9 +46,9 @@ def parts(panel: str, slot: ids.Slot) -> list[Component]:
     ]
 
 
-def marked(figure: go.Figure, work: Work) -> go.Figure:
-    """A figure that tells the browser which work would complete it."""
-    return figure.update_layout(meta={**(figure.layout.meta or {}), "awaits": work.key})
+def marked(figure: go.Figure, work: Work, *, starts: bool = False) -> go.Figure:
+    """A figure that tells the browser which work would complete it. starts: only when a person presses Start."""
+    return figure.update_layout(meta={**(figure.layout.meta or {}), "awaits": work.key, "starts": starts})
 
 
 def state_as_json(work: Work, state: WorkState) -> dict[str, Any]:

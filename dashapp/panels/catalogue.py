@@ -33,6 +33,7 @@ from dashapp.panels.pair_heads import PAIR_HEADS, TOKEN_SOURCES
 from dashapp.panels.pair_why import PAIR_MATCH, PAIR_WRITES
 from dashapp.panels.panel import Drawn, Panel, draw, work_of
 from dashapp.panels.parity import PARITY
+from dashapp.panels.patching import PATCHING
 from dashapp.panels.pattern_detail import PATTERN_DETAIL
 from dashapp.panels.positions import POSITION_CURVE, POSITION_LIKENESS, POSITION_LINES, SUM_SHARES
 from dashapp.panels.resid_norms import RESID_NORMS
@@ -66,6 +67,9 @@ PANELS: Final[dict[str, Panel]] = {
         PARITY,
     )
 }
+
+# What two prompts have to do with each other: once each, on Compare.
+PAIR_PANELS: Final[dict[str, Panel]] = {panel.name: panel for panel in (PATCHING,)}
 
 GONE = "What the model did with this prompt is no longer in the cache. Press Generate to compute it again."
 
@@ -113,7 +117,7 @@ def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str
         raise PreventUpdate
     try:
         do, asker = order_of(asked)
-        work = work_of(panel, trace, view)
+        work = work_of(panel, trace, view, _other(view))
         if work is None:
             raise PreventUpdate
         state = getattr(_works(), do)(work, asker)
@@ -129,7 +133,7 @@ def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str
 def _panel_of(part_id: object) -> Panel | None:
     """The panel of a part's id that a browser sent."""
     name = part_id.get("panel") if isinstance(part_id, dict) else None
-    return PANELS.get(name) if isinstance(name, str) else None
+    return (PANELS.get(name) or PAIR_PANELS.get(name)) if isinstance(name, str) else None
 
 
 def _drawn(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
@@ -137,14 +141,20 @@ def _drawn(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
 
     Raises: ValueError for a view that no page of ours sends, DashappError for one that cannot be drawn.
     """
-    work = work_of(panel, trace, view)
+    other = _other(view)
+    work = work_of(panel, trace, view, other)
     result = Source.here().store.get_result(work.key) if work else None
-    drawn = draw(panel, trace, view, result=result)
+    drawn = draw(panel, trace, view, result=result, other=other)
     if work is not None and result is None:
-        drawn = replace(drawn, figure=marked(drawn.figure, work))
-    beside = view["beside"] if isinstance(view.get("beside"), dict) else {}
-    other = Source.here().trace(beside.get("key"))
-    return drawn if other is None else draw_beside(panel, drawn, other, {**view, **beside})
+        drawn = replace(drawn, figure=marked(drawn.figure, work, starts=panel.starts))
+    if panel.pairs or other is None:
+        return drawn
+    return draw_beside(panel, drawn, other, {**view, **view["beside"]})
+
+
+def _other(view: Mapping[str, Any]) -> Trace | None:
+    """The trace of the slot beside a view's, if there is one."""
+    return Source.here().trace(view["beside"].get("key")) if isinstance(view.get("beside"), dict) else None
 
 
 def _works() -> Works:

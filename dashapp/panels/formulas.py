@@ -340,6 +340,13 @@ FORMULAS: Final[dict[str, Notation]] = {
         "mean; it is between 0 and the logarithm of 2",
         "Lin 1991",
     ),
+    "patching": Notation(
+        "Effect of a patch",
+        (r"m = \frac{M_{\text{patched}} - M_{\text{target}}}{M_{\text{source}} - M_{\text{target}}}",),
+        "the effect m is the metric of the patched run minus that of the target run, over the metric of the source run "
+        "minus that of the target run",
+        "Wang et al. 2022, section 3; Zhang & Nanda 2024, section 2",
+    ),
     "parity": Notation(
         "Parity",
         (r"\max_{j} \left| a_j - b_j \right| \leq \tau \, \max_{j} \left| b_j \right|",),

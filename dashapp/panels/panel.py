@@ -37,6 +37,8 @@ Mark = Literal[
     "matrix",
     "point",
     "head",
+    "layer_pos",
+    "head_pos",
     "bar",
     "tree",
     "token",
@@ -48,6 +50,7 @@ Mark = Literal[
     "lens",
 ]
 
+OF_A_PROMPT: Final = ("pos", "n_prompt")  # of a selection, what differs between two prompts
 # Of a selection, where a panel has something to show without.
 NULLABLE: Final = ("key_pos", "layer", "head", "neuron", "target", "against")
 
@@ -121,7 +124,10 @@ class Panel:
     another selection draws nothing anew.
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
     work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
-    draw has `result` too: its arrays by name, None while they are not there.
+    draw has `result` too: its arrays by name, None while they are not there. starts: a work that waits for a press of
+    Start.
+    pairs: it shows what two prompts have to do with each other, and stands once on Compare: draw and work have `other`
+    too, slot b's trace, and for each field of `OF_A_PROMPT` that they read `other_…`, as it is in b.
     """
 
     name: str
@@ -134,6 +140,8 @@ class Panel:
     marks: Mark | None = None
     knobs: tuple[Knob | TextKnob, ...] = ()
     work: Callable[..., Work | None] | None = None
+    starts: bool = False
+    pairs: bool = False
 
 
 def aria(**attributes: str) -> dict[str, Any]:
@@ -155,7 +163,14 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
     # Dash's annotation knows of no data attributes.
     marks: Any = {"data-marks": panel.marks, "data-slot": slot} if panel.marks else {}
     defaults = {knob.name: knob.default for knob in panel.knobs}
-    spec = {"slot": slot, "reads": panel.reads, "when": panel.when, "shares": shares, "defaults": defaults}
+    spec = {
+        "slot": slot,
+        "reads": panel.reads,
+        "when": panel.when,
+        "shares": shares or panel.pairs,
+        "defaults": defaults,
+    }
+    spec |= {"pairs": panel.pairs}
     return html.Section(
         [
             html.H2(panel.title, id=ids.title(panel.name, slot)),
@@ -183,11 +198,16 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
 
 
 def draw(
-    panel: Panel, trace: Trace, view: Mapping[str, Any], *, result: Mapping[str, np.ndarray] | None = None
+    panel: Panel,
+    trace: Trace,
+    view: Mapping[str, Any],
+    *,
+    result: Mapping[str, np.ndarray] | None = None,
+    other: Trace | None = None,
 ) -> Drawn:
     """A panel's figure for a view that a browser sent. result: of its work, if it has one and that is there.
 
-    Raises: ValueError for a view that no page of ours sends.
+    other: slot b's trace, for a panel of pairs. Raises: ValueError for a view that no page of ours sends.
     """
     theme = next((name for name in THEMES if name == view.get("theme")), None)
     if theme is None:
@@ -199,38 +219,53 @@ def draw(
     if units is None:
         raise ValueError(f"a unit of information is one of {list(UNITS)}")
     frame = Frame(theme=theme, is_narrow=view.get("narrow") is True, text=text, units=units)
-    chosen = chosen_by(panel, trace, view) | {"frame": frame}
+    chosen = chosen_by(panel, trace, view, other) | {"frame": frame}
     drawn = panel.draw(trace, **chosen, **({"result": result} if panel.work else {}))
     return replace(drawn, figure=enlarged(drawn.figure, text))
 
 
-def work_of(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Work | None:
+def work_of(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> Work | None:
     """What would complete a panel's figure, or None. Raises: ValueError as `draw`."""
-    return panel.work(trace, **chosen_by(panel, trace, view)) if panel.work else None
+    return panel.work(trace, **chosen_by(panel, trace, view, other)) if panel.work else None
 
 
-def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> dict[str, Any]:
-    """A panel's fields of the selection and its knobs in a view. Raises: ValueError as `draw`."""
-    chosen: dict[str, Any] = {}
-    config, n_tokens = trace.config, trace.n_tokens
-    sizes = {"pos": n_tokens, "layer": config.n_layer, "head": config.n_head, "n_prompt": n_tokens + 1}
-    sizes |= {"key_pos": n_tokens, "neuron": config.d_mlp, "target": config.d_vocab, "against": config.d_vocab}
+def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> dict[str, Any]:
+    """A panel's fields of the selection and its knobs in a view, and of a panel of pairs what it needs of slot b.
+
+    Raises: ValueError as `draw`.
+    """
     knobs = view.get("knobs")
-    for name in panel.reads:
-        value = view.get(name)
-        if name in RECORDS:
-            chosen[name] = None if value is None else RECORDS[name](value)
-            continue
-        is_inside = not isinstance(value, bool) and isinstance(value, int) and 0 <= value < sizes[name]
-        if not is_inside and not (value is None and (name in NULLABLE or not _counts(panel, name, knobs))):
-            raise ValueError(f"{name} is outside the trace")
-        chosen[name] = value
+    chosen: dict[str, Any] = {
+        field: _field(field, view.get(field), trace, may_lack=not _counts(panel, field, knobs)) for field in panel.reads
+    }
     for knob in panel.knobs:
         value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
         if not isinstance(value, str) or not knob.accepts(value):
             raise ValueError(f"{knob.name} is none of its options")
         chosen[knob.name] = value
-    return chosen
+    return chosen | _of_other(panel, view, other) if panel.pairs else chosen
+
+
+def _of_other(panel: Panel, view: Mapping[str, Any], other: Trace | None) -> dict[str, Any]:
+    beside = view.get("beside")
+    if other is None or not isinstance(beside, Mapping):
+        raise ValueError("a panel of pairs needs two prompts")
+    fields = [field for field in panel.reads if field in OF_A_PROMPT]
+    return {"other": other, **{f"other_{field}": _field(field, beside.get(field), other) for field in fields}}
+
+
+def _field(field: SelectionField, value: object, trace: Trace, *, may_lack: bool = False) -> Any:
+    """A field of the selection in a view. may_lack: it counts for nothing now. Raises: ValueError outside the trace."""
+    if field in RECORDS:
+        return None if value is None else RECORDS[field](value)
+    config, n_tokens = trace.config, trace.n_tokens
+    sizes = {"pos": n_tokens, "layer": config.n_layer, "head": config.n_head, "n_prompt": n_tokens + 1}
+    sizes |= {"key_pos": n_tokens, "neuron": config.d_mlp, "target": config.d_vocab, "against": config.d_vocab}
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < sizes[field]:
+        return value
+    if value is not None or not (may_lack or field in NULLABLE):
+        raise ValueError(f"{field} is outside the trace")
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

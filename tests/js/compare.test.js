@@ -35,6 +35,15 @@ test("a panel says why it cannot show what is selected", () => {
   assert.match(compare.absence("b", { ...shown, pos: 2 }, selection, ["pos", "layer"]), /model of b has no layer 11/);
 });
 
+test("a panel of pairs says what it waits for", () => {
+  const reads = ["n_prompt"];
+  assert.match(compare.pairAbsence(null, null, null, reads), /Needs a second prompt. Type one/);
+  assert.match(compare.pairAbsence({ phase: "failed" }, null, null, reads), /run of b did not finish/);
+  for (const phase of ["asking", "queued", "running"]) {
+    assert.match(compare.pairAbsence({ phase }, null, null, reads), /Waiting for the second prompt/);
+  }
+});
+
 test("each token of both strips is the same, replaced, or alone", () => {
   assert.deepEqual(compare.kinds(alignment, "a"), ["unaligned", "replaced", "same"]);
   assert.deepEqual(compare.kinds(alignment, "b"), ["unaligned", "replaced", "same"]);

@@ -335,3 +335,29 @@ test("a bar of a neuron selects it, its layer with it, and arrows go from bar to
   assert.deepEqual([band.y0, band.y1], [0.5, 1.5]);
   assert.deepEqual(outlines({ layer: 0, neuron: 9 }, "#b26a00", { data: [shown] }), []);
 });
+
+test("a cell of layers and tokens is selected by a click and walked by arrow keys", () => {
+  const { outlines, picks, moves } = panels.KINDS.layer_pos;
+  const graph = { layout: { meta: { cells: [3, 5] } } };
+  assert.deepEqual(picks({ x: 4, y: 2 }), { pos: 4, layer: 2 });
+  const step = (key, layer, pos) => moves(key, { layer, pos }, null, graph);
+  assert.deepEqual(step("ArrowRight", 1, 2), { layer: 1, pos: 3 });
+  assert.deepEqual(step("ArrowRight", 1, 4), { layer: 1, pos: 4 });
+  assert.deepEqual(step("ArrowUp", 0, 4), { layer: 0, pos: 4 });
+  assert.deepEqual(step("ArrowDown", null, 4), { layer: 0, pos: 4 });
+  assert.deepEqual(step("ArrowDown", null, 9), { layer: 0, pos: 4 });
+  assert.deepEqual(step("Escape", 1, 2), { layer: null, pos: null });
+  assert.equal(step("a", 1, 2), null);
+  const [box] = outlines({ layer: 1, pos: 2 }, "red");
+  assert.deepEqual([box.x0, box.x1, box.y0, box.y1, box.yref], [1.5, 2.5, 0.5, 1.5, "y"]);
+  assert.equal(outlines({ layer: null, pos: 2 }, "red")[0].yref, "paper");
+  assert.deepEqual(outlines({ layer: 1, pos: null }, "red"), []);
+});
+
+test("a cell of one layer's heads and tokens selects that layer too", () => {
+  const { picks, moves } = panels.KINDS.head_pos;
+  const graph = { layout: { meta: { cells: [2, 5], layer: 7 } } };
+  assert.deepEqual(picks({ x: 4, y: 1 }, graph), { pos: 4, head: 1, layer: 7 });
+  assert.deepEqual(moves("ArrowLeft", { head: 1, pos: 3 }, null, graph), { head: 1, pos: 2, layer: 7 });
+  assert.deepEqual(moves("Escape", { head: 1, pos: 3 }, null, graph), { head: null, pos: null, layer: null });
+});

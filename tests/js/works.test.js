@@ -44,12 +44,25 @@ test("nothing is shown below a figure that is whole", () => {
 
 test("while it runs it can be cancelled, and when it has ended tried again", () => {
   assert.deepEqual(look(waiting, running), {
-    isShown: true, says: "Computing UMAP", share: 0.4, isBusy: true, canRetry: false, hasFailed: false,
+    isShown: true, says: "Computing UMAP", share: 0.4, isBusy: true, canStart: false, canRetry: false, hasFailed: false,
   });
   const over = look(waiting, failed);
   assert.deepEqual([over.isBusy, over.canRetry, over.hasFailed, over.share], [false, true, true, 0]);
   const cancelled = look(waiting, { ...running, phase: "cancelled" });
   assert.deepEqual([cancelled.isBusy, cancelled.canRetry, cancelled.hasFailed], [false, true, false]);
+});
+
+test("a work that a person begins waits for Start, and not for a second one", () => {
+  const offered = { layout: { meta: { awaits: "k", starts: true } } };
+  assert.equal(next(offered, null, ""), null);
+  assert.equal(next(offered, { ...failed, key: "other" }, ""), null);
+  assert.equal(next(offered, null, "work-start"), "ask");
+  assert.equal(next(offered, running, ""), "ask");
+  assert.equal(next(offered, failed, "work-retry"), "retry");
+  const before = look(offered, null);
+  assert.deepEqual([before.isShown, before.says, before.isBusy, before.canStart, before.canRetry], [true, "", false, true, false]);
+  assert.deepEqual([look(offered, running).canStart, look(offered, running).isBusy], [false, true]);
+  assert.equal(look(waiting, null).canStart, false);
 });
 
 test("the state of another work says nothing about this one", () => {

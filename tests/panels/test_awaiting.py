@@ -120,7 +120,7 @@ def the_work() -> Work:
 
 def test_a_figure_says_which_work_would_complete_it_and_keeps_what_it_said() -> None:
     figure, foot, fault = draw_panel(view(), ID)
-    assert (meta(figure), foot, fault) == ({"summary": "Small.", "awaits": the_work().key}, "slow", "")
+    assert (meta(figure), foot, fault) == ({"summary": "Small.", "awaits": the_work().key, "starts": False}, "slow", "")
     assert list(figure.data[0].y) == [0.0]
 
 
@@ -196,7 +196,7 @@ def test_only_a_panel_with_a_work_has_the_parts_for_one() -> None:
     )
     mine = [each for part in parts("small", "a") for each in (part, *part._traverse())]
     work_parts = {str(each.id) for each in mine if hasattr(each, "id")}
-    assert len(work_parts) == 8
+    assert len(work_parts) == 9
     assert work_parts <= with_work
     assert not any("work-" in each for each in without)
 

@@ -107,6 +107,19 @@
       moves: nextHead,
       says: "Heads: arrow keys select one, Escape none",
     },
+    layer_pos: {
+      outlines: ({ layer, pos }, colour) => (Number.isInteger(layer) ? cell(pos, layer, colour) : outline(pos, colour)),
+      picks: (point) => ({ pos: point.x, layer: point.y }),
+      moves: (key, { layer, pos }, trace, graph) => nextCell(key, { row: layer, column: pos }, graph, (row, column) => ({ layer: row, pos: column })),
+      says: "Layers and tokens: arrow keys select them, Escape none",
+    },
+    head_pos: {
+      outlines: ({ head, pos }, colour) => (Number.isInteger(head) ? cell(pos, head, colour) : outline(pos, colour)),
+      picks: (point, graph) => ({ pos: point.x, head: point.y, layer: graph.layout.meta.layer }),
+      moves: (key, { head, pos }, trace, graph) =>
+        nextCell(key, { row: head, column: pos }, graph, (row, column) => ({ head: row, layer: row === null ? null : graph.layout.meta.layer, pos: column })),
+      says: "Heads and tokens: arrow keys select them, Escape none",
+    },
     bar: {
       outlines: () => [],
       picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
@@ -183,7 +196,7 @@
     return { target: trace.customdata[to] };
   }
 
-  const metaOf = (graph) => graph.layout.meta || {};
+  const metaOf = (graph) => (graph.layout || {}).meta || {};
 
   /** The first token of a row or column. start: which of the two, by what the figure calls its first. */
   const tokenOf = (place, start, graph) => (place + (metaOf(graph)[start] || 0)) * tokensInRow(graph);
@@ -314,6 +327,26 @@
   /** The outline of a row. */
   function stripe(row, colour) {
     return outline(row, colour).map((band) => ({ ...band, xref: "paper", yref: "y", x0: 0, x1: 1, y0: band.x0, y1: band.x1 }));
+  }
+
+  /** The outline of one cell of a map. */
+  function cell(column, row, colour) {
+    return outline(column, colour).map((band) => ({ ...band, yref: "y", y0: row - 0.5, y1: row + 0.5 }));
+  }
+
+  /**
+   * What a key selects in a map whose figure says `meta.cells`: [rows, columns].
+   * @param {string} key @param {{row: number|null, column: number|null}} from @param {object} graph
+   * @param {(row: number|null, column: number|null) => object} fields - of the selection, for a cell or for none
+   */
+  function nextCell(key, from, graph, fields) {
+    if (key === "Escape") return fields(null, null);
+    const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[key];
+    const [nRow, nColumn] = (graph.layout.meta || {}).cells || [0, 0];
+    if (!step || !nRow) return null;
+    const within = (place, n) => Math.min(n - 1, Math.max(0, place));
+    if (!Number.isInteger(from.row) || !Number.isInteger(from.column)) return fields(from.row ?? 0, within(from.column ?? 0, nColumn));
+    return fields(within(from.row + step[0], nRow), within(from.column + step[1], nColumn));
   }
 
   /** A row and the column of the same tokens, of a square of n. */
@@ -448,12 +481,13 @@
   /** A panel's view, and what stands in its place while there is none. */
   function view(runA, runB, selection, theme, text, units, alignment, knobValues, knobIds, spec, asked, figure, fault, className) {
     const { no_update: same, shell, compare } = window.dash_clientside;
-    const { slot, shares, defaults } = spec;
+    const { slot, shares, pairs, defaults } = spec;
     const run = slot === "b" ? runB : runA;
     const shown = { ...shell.shown(run, slot, selection, alignment), n_prompt: run ? run.nPrompt : null, drawn_with: (run && run.settings) || null, branches: window.dash_clientside.tree.branchesOf(run) };
     const knobs = Object.fromEntries((knobIds || []).map((id, i) => [id.name, knobValues[i]]));
     const reads = counting(spec, knobs);
-    const absence = waiting(run) || compare.absence(slot, shown, selection, reads);
+    const pairAbsence = pairs ? compare.pairAbsence(runB, selection, alignment, reads) : "";
+    const absence = waiting(run) || compare.absence(slot, shown, selection, reads) || pairAbsence;
     if (knobIds && knobIds.length) shell.keepKnobs(knobIds[0].panel, knobs, defaults);
     const beside = shares ? compare.beside(slot, runA, runB, selection, alignment, reads) : null;
     const looks = { theme, text, units, narrow: window.innerWidth <= NARROW };
@@ -489,8 +523,8 @@
   }
 
   const marking = () => [...document.querySelectorAll("[data-marks] .js-plotly-plot")];
-  const kindOf = (graph) => KINDS[graph.closest("[data-marks]").dataset.marks];
-  const slotOf = (graph) => graph.closest("[data-marks]").dataset.slot;
+  const kindOf = (graph) => KINDS[metaOf(graph).marks || graph.closest("[data-marks]").dataset.marks];
+  const slotOf = (graph) => metaOf(graph).slot || graph.closest("[data-marks]").dataset.slot; // whose tokens it has
 
   /** Select what was clicked, if the text has it. A token is one of the figure's own slot. */
   function choose(graph, fields) {
@@ -503,7 +537,7 @@
     graph.setAttribute("role", "group");
     graph.setAttribute("aria-label", kind.says);
     graph.addEventListener("keydown", (event) => {
-      const fields = kind.moves(event.key, marked[slotOf(graph)], graph.data[0], graph);
+      const fields = kindOf(graph).moves(event.key, marked[slotOf(graph)], graph.data[0], graph);
       if (!fields) return;
       choose(graph, fields);
       event.preventDefault();

@@ -1,6 +1,6 @@
 /**
  * What a panel awaits below its figure: asks for it, tells how it fares, cancels it, tries it again.
- * The figure says by `layout.meta.awaits` which work would complete it. Knows states of works; knows nothing of processes.
+ * The figure says by `layout.meta.awaits` which work would complete it, and by `starts` that a person begins it. Knows states of works; knows nothing of processes.
  */
 (function () {
   "use strict";
@@ -18,6 +18,12 @@
     return ((figure && figure.layout && figure.layout.meta) || {}).awaits || null;
   }
 
+  /** Whether the work that a figure awaits has not been begun by a person who should. */
+  function isOffered(figure, state) {
+    const key = awaited(figure);
+    return Boolean(key && figure.layout.meta.starts && !(state && state.key === key));
+  }
+
   /** Whether a state is an end that only a person changes. */
   function isEnd(state) {
     return state.phase === "failed" || state.phase === "cancelled";
@@ -32,6 +38,7 @@
     if (!key) return null;
     if (trigger === "work-cancel") return "cancel";
     if (trigger === "work-retry") return "retry";
+    if (isOffered(figure, state)) return trigger === "work-start" ? "ask" : null;
     return state && state.key === key && isEnd(state) ? null : "ask";
   }
 
@@ -53,28 +60,31 @@
     const key = awaited(figure);
     const known = state && state.key === key ? state : null;
     const isOver = Boolean(known) && isEnd(known);
+    const canStart = isOffered(figure, state);
     const isShown = Boolean(key) && !(known && known.phase === "done");
     return {
       isShown,
-      says: isShown ? (known ? sentence(known) : "Looking it up") : "",
+      says: isShown && !canStart ? (known ? sentence(known) : "Looking it up") : "",
       share: known && known.phase === "running" ? known.share : 0,
-      isBusy: isShown && !isOver,
+      isBusy: isShown && !isOver && !canStart,
+      canStart,
       canRetry: isShown && isOver,
       hasFailed: isShown && isOver && known.phase === "failed",
     };
   }
 
-  function ask(figure, pulse, nCancel, nRetry, state, id) {
+  function ask(figure, pulse, nStart, nCancel, nRetry, state, id) {
     const { no_update: same, callback_context: context } = window.dash_clientside;
     const { prop_id: told } = context.triggered[0] || { prop_id: "" };
-    const trigger = told.includes('"work-cancel"') ? "work-cancel" : told.includes('"work-retry"') ? "work-retry" : "";
+    const trigger = ["work-start", "work-cancel", "work-retry"].find((part) => told.includes(`"${part}"`)) || "";
     const what = next(figure, state, trigger);
     return what ? { do: what, asker: `${page()}-${id.panel}-${id.slot}`, at: performance.now() } : same;
   }
 
   function draw(figure, state) {
-    const { isShown, says, share, isBusy, canRetry, hasFailed } = look(figure, state);
-    return [!isShown, hasFailed ? "panel-work has-failed" : "panel-work", says, String(share), !isBusy, !isBusy, !canRetry, !isBusy];
+    const { isShown, says, share, isBusy, canStart, canRetry, hasFailed } = look(figure, state);
+    const className = hasFailed ? "panel-work has-failed" : "panel-work";
+    return [!isShown, className, says, String(share), !isBusy, !canStart, !isBusy, !canRetry, !isBusy];
   }
 
   const works = { awaited, next, sentence, look, ask, draw };

@@ -63,6 +63,14 @@
     return absence(other, shown, selection, reads) ? null : { key: run.trace, selection: { ...shown, n_prompt: run.nPrompt, drawn_with: run.settings || null, branches: ours().tree.branchesOf(run) } };
   }
 
+  /** Why a panel of pairs cannot be shown; "" where it can. Its own slot is a, the other one b. */
+  function pairAbsence(runB, selection, alignment, reads) {
+    if (!runB || runB.phase === "nothing") return "Needs a second prompt. Type one under b and press Generate.";
+    if (runB.phase === "failed") return "Needs a second prompt, and the run of b did not finish.";
+    if (runB.phase !== "done") return "Waiting for the second prompt";
+    return absence("b", ours().shell.shown(runB, "b", selection, alignment), selection, reads);
+  }
+
   /** How each token of a slot is marked: "same", "replaced" or "unaligned". */
   function kinds(alignment, slot) {
     const others = slot === "a" ? alignment.b_of_a : alignment.a_of_b;
@@ -179,7 +187,7 @@
     for (const field of FIELDS) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
   }
 
-  const compare = { counterpart, posIn, absence, beside, kinds, pair, compared, mark, link, idText, keepOpen, offers, exampleOf, fill, withAndWithout, ask, openPage };
+  const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, compared, mark, link, idText, keepOpen, offers, exampleOf, fill, withAndWithout, ask, openPage };
   if (typeof module !== "undefined") module.exports = compare;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { compare });
 })();

@@ -1,0 +1,283 @@
+"""Activation patching: the model goes on with activations of another run in their places (Meng et al. 2022; Wang et
+al. 2022, section 3).
+
+Nothing is run again that cannot change: a run begins at the layer that is patched, with the residual stream as it was,
+and at the first position that differs, with the keys and values before it as they were; patches in one layer run
+together. Needs torch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dashapp.experiments.metrics import Measure
+from dashapp.experiments.sweeps import HEAD_SITES, METRICS, Places, Site, Sweep
+from dashapp.model.gpt2 import GPT2, Block, at_least_float32, is_visible
+from dashapp.model.tap import Tap
+
+ROWS_AT_ONCE: Final = 1024  # of the residual stream in one batch: what a processor's cache still serves well
+
+Progress = Callable[[float], None]  # told a share of the whole; may raise to end the work
+FOR_ALL: Final = ("resid_pre", "resid_mid", "resid_post", "q", "k", "v")  # what is kept of the target run
+FROM_SOURCE: Final[dict[Site, str]] = {"resid_mid": "resid_post", "pattern": "q", "z_pos": "z"}  # the others: itself
+
+
+@torch.inference_mode()
+def sweep(
+    model: GPT2,
+    source_ids: np.ndarray,
+    target_ids: np.ndarray,
+    *,
+    site: Site,
+    places: Places,
+    tokens: tuple[int, int],
+    layer: int = 0,
+    progress: Progress = lambda share: None,
+    rows_at_once: int = ROWS_AT_ONCE,
+) -> Sweep:
+    """Every activation of a site of the source run in its place in the target run, one after the other.
+
+    source_ids, target_ids: token ids [pos]. tokens: the answer whose logit or log-probability is the metric, and the
+    one it is compared with. layer: of z_pos alone.
+    Raises: ValueError for patterns between prompts whose tokens do not stand in the same places.
+    """
+    if site == "pattern" and not places.is_straight:
+        raise ValueError("a pattern fits only where every token stands in the same place in both prompts")
+    since = time.monotonic()
+    progress(0.0)
+    of_source = {FROM_SOURCE.get(site, site)} | ({"k"} if site == "pattern" else set())
+    source = Recorded(model, source_ids, *of_source)
+    target = Recorded(model, target_ids, *FOR_ALL, *(name for name in of_source if name not in FOR_ALL))
+    measure = Measure(source.logits(places.read_source), answer=tokens[0], other=tokens[1])
+    rerun = Rerun(model, target, places.read_target)
+    task = _Sweeping(rerun, source, places, measure=measure, progress=progress, rows_at_once=rows_at_once)
+    values, together = task.run(site, layer)
+    return Sweep(
+        site=site,
+        values=values,
+        together=together,
+        source=measure(source.logits(places.read_source)[None])[0].cpu().numpy(),
+        target=task.baseline,
+        n_passes=task.n_passes,
+        seconds=time.monotonic() - since,
+    )
+
+
+class Recorded:
+    """One prompt's run, with some of its activations kept: [pos d_model] or [head pos d_head] by name and layer."""
+
+    def __init__(self, model: GPT2, token_ids: np.ndarray, *names: str) -> None:
+        seen = Tap.reading(*names)
+        ids = torch.as_tensor(np.asarray(token_ids, dtype=np.int64)[None], device=model.device)
+        self._model, self._normed = model, model.body(ids, tap=seen)[0]  # [pos d_model]
+        self._activations = {site: activation[0] for site, activation in seen.activations.items()}
+
+    def __call__(self, name: str, layer: int) -> Tensor:
+        return self._activations[name, layer]
+
+    def logits(self, pos: int) -> Tensor:
+        """What the run expects after a position: [d_vocab]."""
+        return self._model.unembed(self._normed[pos])
+
+
+class Rerun:
+    """The target run from the middle: some rows of the residual stream are others, and what follows is computed.
+
+    Positions after `read` are left out, for they change nothing there.
+    """
+
+    def __init__(self, model: GPT2, target: Recorded, read: int) -> None:
+        self.model, self.target, self.read = model, target, read
+
+    def entering(self, layer: int) -> Tensor:
+        """The stream before a layer, or after the last one, up to the position that is read: [pos d_model]."""
+        n_layer = len(self.model.h)
+        whole = self.target("resid_pre", layer) if layer < n_layer else self.target("resid_post", n_layer - 1)
+        return whole[: self.read + 1]
+
+    def logits(self, layer: int, first: int, x: Tensor) -> Tensor:
+        """Logits [batch d_vocab] at the position that is read, given streams [batch pos d_model] before a layer, of the
+        positions from `first` on; those before it are as they were."""
+        memory = Prefix(self.target, first) if first else None
+        for block in self.model.h[layer:]:
+            x = block(x, memory)
+        return at_least_float32(self.model.unembed(self.model.ln_f(x[:, -1])))
+
+    def after_mlp(self, layer: int, mid: Tensor) -> Tensor:
+        """The stream after a layer whose MLP reads `mid` [… d_model]."""
+        block = cast(Block, self.model.h[layer])
+        return mid + block.mlp(block.ln_2(mid))
+
+
+class Prefix:
+    """Keys and values of the target run before a position, for a batch that begins there."""
+
+    def __init__(self, target: Recorded, n: int) -> None:
+        self._target, self._n = target, n
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values of a layer, given those of the batch: [batch head key d_head]."""
+        earlier = (self._target(name, layer)[None, :, : self._n].expand(len(k), -1, -1, -1) for name in ("k", "v"))
+        whole_k, whole_v = (torch.cat(pair, dim=2) for pair in zip(earlier, (k, v), strict=True))
+        return whole_k, whole_v
+
+
+class _Sweeping:
+    """A sweep under way."""
+
+    def __init__(
+        self, rerun: Rerun, source: Recorded, places: Places, *, measure: Measure, progress: Progress, rows_at_once: int
+    ) -> None:
+        self.rerun, self.source, self.places = rerun, source, places
+        self.model, self.target = rerun.model, rerun.target
+        self.measure, self._progress, self._rows_at_once = measure, progress, rows_at_once
+        self.changing = [int(pos) for pos in places.changing]
+        self.counterparts = [int(places.source_of[pos]) for pos in self.changing]
+        self.n_passes = 2  # the two prompts themselves
+        self.baseline = measure(self.target.logits(places.read_target)[None])[0].cpu().numpy()  # [metric]
+
+    def run(self, site: Site, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """Values [metric row column], and those of all positions together [metric layer]."""
+        n_layer, n_head = self.model.config.n_layer, self.model.config.n_head
+        values, together = [], []
+        n_rows = n_head if site == "z_pos" else n_layer
+        for row in range(n_rows):
+            tell = _part(self._progress, row, n_rows)
+            if not self.changing:
+                values.append(self._unmoved(n_head if site in HEAD_SITES else None))
+            elif site in HEAD_SITES:
+                values.append(self._of_heads(self._changes_of_z(site, row), row, tell))
+            elif site == "z_pos":
+                values.append(self._of_rows(layer + 1, self._rows_with_head(layer, row), tell))
+            else:
+                entered, rows = (row if site == "resid_pre" else row + 1), self._rows(site, row)
+                values.append(self._of_rows(entered, rows, tell))
+                together.append(self._of_all(entered, rows))
+        nothing = np.zeros((len(METRICS), 0))
+        return np.stack(values, axis=1), np.stack(together, axis=1) if together else nothing
+
+    def _unmoved(self, n_head: int | None = None) -> np.ndarray:
+        """A row of values without any patch: [metric head], or [metric pos] with NaN where there is no counterpart."""
+        if n_head is not None:
+            return np.repeat(self.baseline[:, None], n_head, axis=1)
+        values = np.repeat(self.baseline[:, None], len(self.places.source_of), axis=1)
+        values[:, self.places.refused] = np.nan
+        return values
+
+    # Rows of the residual stream --------------------------------------------------------------------------------------
+
+    def _rows(self, site: Site, layer: int) -> Tensor:
+        """What a patched position carries into the next layer or, of resid_pre, into this one: [place d_model]."""
+        theirs = self.source(FROM_SOURCE.get(site, site), layer)[self.counterparts]
+        if site == "attn_out":
+            return self.rerun.after_mlp(layer, self.target("resid_pre", layer)[self.changing] + theirs)
+        return self.target("resid_mid", layer)[self.changing] + theirs if site == "mlp_out" else theirs
+
+    def _rows_with_head(self, layer: int, head: int) -> Tensor:
+        """The same where one head's output is the source's."""
+        theirs, ours = self.source("z", layer)[head, self.counterparts], self.target("z", layer)[head, self.changing]
+        written = (theirs - ours) @ self._out_weights(layer)[head]
+        return self.rerun.after_mlp(layer, self.target("resid_mid", layer)[self.changing] + written)
+
+    def _of_rows(self, entered: int, rows: Tensor, tell: Progress) -> np.ndarray:
+        """Values [metric pos] with one row after the other in its place."""
+        values = self._unmoved()
+        for batch in self._batches(entered):
+            first = self.changing[batch.start]
+            x = self.rerun.entering(entered)[first:].expand(len(batch), -1, -1).clone()
+            positions = self.changing[batch.start : batch.stop]
+            x[torch.arange(len(batch)), torch.tensor(positions) - first] = rows[batch.start : batch.stop]
+            values[:, positions] = self._measured(entered, first, x).T
+            tell(batch.stop / len(self.changing))
+        return values
+
+    def _of_all(self, entered: int, rows: Tensor) -> np.ndarray:
+        """Values [metric] with all rows in their places at once."""
+        first = self.changing[0]
+        x = self.rerun.entering(entered)[first:].clone()
+        x[torch.tensor(self.changing) - first] = rows
+        return self._measured(entered, first, x[None])[0]
+
+    def _batches(self, entered: int) -> list[range]:
+        """Which of the changing positions run together. After the last layer, only the one that is read changes it."""
+        n, read = len(self.changing), self.places.read_target
+        start = 0
+        if entered == self.model.config.n_layer:
+            start = n - int(read in self.changing)
+        found = []
+        while start < n:
+            at_once = max(1, self._rows_at_once // (read - self.changing[start] + 1))
+            found.append(range(start, min(n, start + at_once)))
+            start += at_once
+        return found
+
+    # Heads ------------------------------------------------------------------------------------------------------------
+
+    def _changes_of_z(self, site: Site, layer: int) -> Tensor:
+        """By how much a head's output differs with the source's site in all places: [head pos d_head], from the first
+        position that changes."""
+        first, stop = self.changing[0], self.places.read_target + 1
+        q, k, v = (self.target(name, layer)[:, :stop] for name in "qkv")
+        theirs = self.source(FROM_SOURCE.get(site, site), layer)
+        if site == "z":
+            ours = self.target("z", layer)[:, :stop]
+            return (_with(ours, self.changing, theirs[:, self.counterparts]) - ours)[:, first:]
+        if site == "pattern":
+            other = self._pattern(layer, theirs[:, :stop], self.source("k", layer)[:, :stop])
+            return ((other - self._pattern(layer, q, k)) @ _wide(v))[:, first:]
+        patched = {"q": q, "k": k, "v": v}
+        patched[site] = _with(patched[site], self.changing, theirs[:, self.counterparts])
+        before = self._pattern(layer, q, k)
+        after = before if site == "v" else self._pattern(layer, patched["q"], patched["k"])
+        return (after @ _wide(patched["v"]) - before @ _wide(v))[:, first:]
+
+    def _pattern(self, layer: int, q: Tensor, k: Tensor) -> Tensor:
+        """softmax(q kᵀ · scale) over the keys up to each query: [head query key]."""
+        scores = _wide(q) @ _wide(k).transpose(-1, -2) * cast(Block, self.model.h[layer]).attn.scale
+        n = q.shape[-2]
+        return scores.masked_fill(~is_visible(n, n, q.device), -torch.inf).softmax(dim=-1)
+
+    def _of_heads(self, changes: Tensor, layer: int, tell: Progress) -> np.ndarray:
+        """Values [metric head] with the output of one head after the other changed, [head pos d_head]."""
+        n_head, n_pos = changes.shape[:2]
+        values = self._unmoved(n_head)
+        at_once = max(1, self._rows_at_once // n_pos)
+        first = self.places.read_target + 1 - n_pos
+        for start in range(0, n_head, at_once):
+            some = slice(start, start + at_once)
+            written = changes[some].to(self.model.wte.weight.dtype) @ self._out_weights(layer)[some]
+            mid = self.target("resid_mid", layer)[first : self.places.read_target + 1] + written
+            values[:, some] = self._measured(layer + 1, first, self.rerun.after_mlp(layer, mid)).T
+            tell(min(1.0, (start + at_once) / n_head))
+        return values
+
+    def _out_weights(self, layer: int) -> Tensor:
+        """What each head writes its output with: [head d_head d_model]."""
+        return cast(Block, self.model.h[layer]).attn.c_proj.weight.unflatten(0, (self.model.config.n_head, -1))
+
+    def _measured(self, entered: int, first: int, x: Tensor) -> np.ndarray:
+        self.n_passes += len(x)
+        found: np.ndarray = self.measure(self.rerun.logits(entered, first, x)).cpu().numpy()  # [batch metric]
+        return found
+
+
+def _with(ours: Tensor, places: Sequence[int], theirs: Tensor) -> Tensor:
+    """A copy of [head pos d_head] with some positions of others."""
+    copy = ours.clone()
+    copy[:, list(places)] = theirs
+    return copy
+
+
+def _wide(x: Tensor) -> Tensor:
+    return at_least_float32(x)
+
+
+def _part(progress: Progress, row: int, n_rows: int) -> Progress:
+    """Progress within one of some rows."""
+    return lambda share: progress((row + share) / n_rows)

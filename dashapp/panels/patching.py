@@ -1,0 +1,259 @@
+"""The panel of activation patching between two prompts: what is asked, what it takes, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from dashapp.errors import OtherModels, OtherPlaces
+from dashapp.experiments.sweeps import (
+    HEAD_SITES,
+    LEAST_GAP,
+    METRICS,
+    Metric,
+    Order,
+    Places,
+    Site,
+    Sweep,
+    multiplications_per_second,
+    order_of,
+    seconds_for,
+    telling_tokens,
+)
+from dashapp.figures.patching import MapOf, effect_map, signed
+from dashapp.figures.theme import Frame
+from dashapp.figures.tokens import plain_label
+from dashapp.jobs.works import Work
+from dashapp.model.tokenizer import token_texts
+from dashapp.panels.formulas import Formula
+from dashapp.panels.layers import layer_shown
+from dashapp.panels.panel import Drawn, Knob, Panel
+from dashapp.traces.record import Trace
+
+Slot = Literal["a", "b"]
+
+SITE_NAMES: Final[dict[Site, str]] = {
+    "resid_pre": "residual stream before a layer, by token",
+    "resid_mid": "residual stream after attention, by token",
+    "attn_out": "attention output, by token",
+    "mlp_out": "MLP output, by token",
+    "z_pos": "one layer’s head outputs, by token",
+    "z": "head output, all tokens",
+    "q": "queries of a head, all tokens",
+    "k": "keys of a head, all tokens",
+    "v": "values of a head, all tokens",
+    "pattern": "pattern of a head",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A sweep as it is asked for: two prompts' token ids, into which slot's run, where, and between which answers."""
+
+    source: np.ndarray
+    target: np.ndarray
+    into: Slot
+    site: Site
+    layer: int
+    tokens: tuple[int, int]  # the source's answer first
+    target_key: str
+
+    @property
+    def places(self) -> Places:
+        return Places.of_ends(self.source, self.target)
+
+    def work(self) -> Work:
+        """What a job is asked for; the metrics are all measured at once, so none is named."""
+        return Work(
+            kind="patching",
+            trace=self.target_key,
+            arguments={
+                "source": self.source.tolist(),
+                "n_target": len(self.target),
+                "site": self.site,
+                "layer": self.layer if self.site == "z_pos" else 0,
+                "tokens": list(self.tokens),
+            },
+        )
+
+
+def work(a: Trace, **chosen: Any) -> Work | None:
+    """The sweep that is chosen; None where there is nothing to patch. Raises: as `question`."""
+    asked = question(a, **chosen)
+    return asked.work() if len(asked.places.changing) else None
+
+
+def question(
+    a: Trace,
+    *,
+    other: Trace,
+    n_prompt: int,
+    other_n_prompt: int,
+    layer: int | None,
+    target: int | None,
+    against: int | None,
+    site: Site,
+    direction: str,
+    metric: Metric,  # noqa: ARG001  all are measured
+) -> Question:
+    """What the knobs and the selection ask. Raises: OtherModels, OtherPlaces, WeightsMissing."""
+    if a.fingerprint != other.fingerprint:
+        raise OtherModels(a.model_name, other.model_name)
+    ends = [max(1, n_prompt) - 1, max(1, other_n_prompt) - 1]
+    prompts = [trace.token_ids[: end + 1] for trace, end in zip((a, other), ends, strict=True)]
+    answers = answers_of(a.logits_at(ends[0]), other.logits_at(ends[1]), target=target, against=against)
+    is_into_b = direction == "ab"
+    source, into = (prompts, other) if is_into_b else (prompts[::-1], a)
+    asked = Question(
+        source=source[0],
+        target=source[1],
+        into="b" if is_into_b else "a",
+        site=site,
+        layer=layer_shown(layer)[0],
+        tokens=answers if is_into_b else answers[::-1],
+        target_key=into.key,
+    )
+    if site == "pattern" and not asked.places.is_straight:
+        raise OtherPlaces(len(asked.source), len(asked.target))
+    return asked
+
+
+def answers_of(a: np.ndarray, b: np.ndarray, *, target: int | None, against: int | None) -> tuple[int, int]:
+    """The answers of prompts a and b: the tokens selected as target and against, or those that tell the logits
+    [d_vocab] of the two apart."""
+    first, second = telling_tokens(a, b)
+    if target is not None:
+        return target, against if against not in (None, target) else next(t for t in (second, first) if t != target)
+    return first, second
+
+
+def draw(a: Trace, *, frame: Frame, metric: Metric, result: Mapping[str, np.ndarray] | None, **chosen: Any) -> Drawn:
+    """The map, or before it is computed an empty one and what computing it takes."""
+    asked = question(a, metric=metric, **chosen)
+    found = Sweep.from_arrays(result) if result is not None else None
+    config = a.config
+    places = asked.places
+    is_of_heads = asked.site in HEAD_SITES
+    shown = MapOf(
+        rows="head" if asked.site == "z_pos" else "layer",
+        texts=None if is_of_heads else token_texts(asked.target),
+        slot=asked.into,
+        unit=_unit(found, metric),
+        refused=() if is_of_heads else places.refused.tolist(),
+        layer=asked.layer if asked.site == "z_pos" else None,
+    )
+    n_row = config.n_head if asked.site == "z_pos" else config.n_layer
+    n_column = config.n_head if is_of_heads else len(asked.target)
+    figure = effect_map(found.effects(metric) if found else None, shown, (n_row, n_column), frame=frame)
+    foot = _found_words(asked, found, metric) if found else _offer(asked, places, a)
+    return Drawn(figure=figure, foot=f"{foot} {_left_out(asked, places)}".strip())
+
+
+# In words ------------------------------------------------------------------------------------------------------------
+
+METRIC_NAMES: Final[dict[Metric, str]] = {
+    "logit_diff": "logit difference of the two answers",
+    "logprob": "log-probability of the source’s answer",
+    "kl": "KL divergence from the source’s expectation",
+}
+
+
+def _unit(found: Sweep | None, metric: Metric) -> str:
+    if found is None or found.is_normalised(metric):
+        return "share of the way from one run to the other"
+    return "nats moved (the runs are too close for shares)"
+
+
+def _offer(asked: Question, places: Places, a: Trace) -> str:
+    """What the sweep will do, and about how long it takes."""
+    if not len(places.changing):
+        return "The prompts are the same as far as they have counterparts, so there is nothing to patch."
+    order, config = _order(asked, places, a), a.config
+    seconds = seconds_for(order, d_vocab=config.d_vocab, per_second=multiplications_per_second())
+    return (
+        f"Nothing is patched yet. Start runs the model {order.n_passes:,} times, each from where the patch is, "
+        f"many at once: {_duration(seconds)} on this machine. {_answers(asked)}"
+    )
+
+
+def _order(asked: Question, places: Places, a: Trace) -> Order:
+    config = a.config
+    sizes = {"n_layer": config.n_layer, "n_head": config.n_head, "d_model": config.d_model, "d_vocab": config.d_vocab}
+    return order_of(asked.site, places, **sizes)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "about a second"
+    return f"about {seconds:.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} min"
+
+
+def _answers(asked: Question) -> str:
+    mine, other = (f"‘{plain_label(text)}’" for text in token_texts(np.array(asked.tokens, dtype=np.int32)))
+    source = "a" if asked.into == "b" else "b"
+    return f"Read after the last token of each prompt; the answer of {source} is {mine}, that of {asked.into} {other}."
+
+
+def _found_words(asked: Question, found: Sweep, metric: Metric) -> str:
+    place = METRICS.index(metric)
+    source = "a" if asked.into == "b" else "b"
+    before, after = found.target[place], found.source[place]
+    whole = f"The {METRIC_NAMES[metric]} is {signed(before)} nats in {asked.into} and {signed(after)} in {source}"
+    scale = ": 0 moves nothing, 1 moves it the whole way."
+    if not found.is_normalised(metric):
+        scale = f", less than {LEAST_GAP:g} apart, so cells are nats and no shares."
+    together = found.effects_together(metric)
+    all_of = f" All tokens at once: {signed(float(together[0]))} in layer 0." if len(together) else ""
+    return f"{whole}{scale}{all_of} {_answers(asked)} {found.n_passes:,} passes took {found.seconds:.1f} s."
+
+
+def _left_out(asked: Question, places: Places) -> str:
+    n = len(places.refused)
+    said = f"Shown is layer {asked.layer}." if asked.site == "z_pos" else ""
+    if not n:
+        return said
+    tokens, stays = ("1 token has", "stays as it is") if n == 1 else (f"{n:,} tokens have", "stay as they are")
+    what = stays if asked.site in HEAD_SITES else "cannot be patched (×)"
+    return f"{said} {tokens} no counterpart and {what}.".strip()
+
+
+PATCHING: Final = Panel(
+    name="patching",
+    title="Activation patching",
+    question="Which activations of one prompt, put into the other’s run, carry the difference over? Click a cell.",
+    about=(
+        "One activation of the target’s run is replaced by that of the source at the token that stands for it, and the "
+        "model goes on from there. The cell says how far that moves the metric M from the target’s to the source’s:",
+        Formula("patching"),
+        "0: it changes nothing. 1: the target run now behaves as the source does. Values below 0 and above 1 are real. "
+        "Where the two runs are less than 0.1 nats apart, cells are M(patched) − M(target) in nats.",
+        "The logit difference is between the answers of the two prompts: the tokens whose probability differs most, "
+        "or the two selected as target and compared-with. KL is D(source‖patched). All metrics are measured in one "
+        "sweep. With a the correct prompt, a → b is denoising, which shows what suffices, and b → a noising, which "
+        "shows what is needed: they need not agree.",
+        "The stream after attention in a layer equals the stream before the next one here, because an MLP reads one "
+        "token at a time.",
+        "Sources: Meng et al. 2022; Wang et al. 2022, Interpretability in the Wild; Zhang & Nanda 2024; Heimersheim & "
+        "Nanda 2024.",
+        "It does not show that a part matters by itself: others can make up for it, and patches of several parts do "
+        "not add up. Alignment pairs tokens by what they are, not by the part they play.",
+    ),
+    reads=("n_prompt", "layer", "target", "against"),
+    marks="layer_pos",
+    knobs=(
+        Knob(name="site", label="Patch", options={str(site): name for site, name in SITE_NAMES.items()}),
+        Knob(name="direction", label="Direction", options={"ab": "a → b", "ba": "b → a"}),
+        Knob(
+            name="metric",
+            label="Metric",
+            options={"logit_diff": "logit difference", "logprob": "log-probability", "kl": "KL divergence"},
+        ),
+    ),
+    draw=draw,
+    work=work,
+    starts=True,
+    pairs=True,
+)
