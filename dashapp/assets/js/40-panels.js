@@ -72,10 +72,11 @@
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
    * the future; in a pattern a cell is a pair, the token that looks and the one looked at. point: a token a point, in a
    * plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y, or
-   * each where the figure says. bar: a token a bar. tree: a token a mark, which may open another text. token: a token of
-   * the vocabulary a cell; choosing the chosen one again chooses none. vocabulary: the same, a bar each. source: a head
-   * and a token that it looks at, a bar each. lines: a token at each end of a line. lens: tokens along x, a
-   * token of the vocabulary a cell, which a second click chooses.
+   * each where the figure says. layer_pos, head_pos: tokens along x, layers or heads along y. bar: a token a bar. tree: a
+   * token a mark, which may open another text. token: a token of the vocabulary a cell; choosing the chosen one again
+   * chooses none. vocabulary: the same, a bar each. source: a head and a token that it looks at, a bar each. lines: a
+   * token at each end of a line. neuron: a neuron a bar. lens: tokens along x, a token of the vocabulary a cell, which a
+   * second click chooses.
    */
   const KINDS = {
     pos: {
