@@ -77,7 +77,7 @@ def _foot(n_tokens: int) -> str:
     means = "Hover over a head for its averages; the first token's row is left out of them." if n_tokens > 1 else ""
     if n_tokens <= N_CELLS:
         return f"{reading} One cell is one pair of tokens. {means}".strip()
-    pooled = f"The prompt is longer than {N_CELLS} tokens, so cells are pooled:"
+    pooled = f"The text is longer than {N_CELLS} tokens, so cells are pooled:"
     per_cell = f"{n_tokens:,} tokens on {N_CELLS} × {N_CELLS} cells, each the largest weight in it."
     return f"{reading} {pooled} {per_cell} {means}"
 

@@ -113,7 +113,7 @@
 
   const STOPS = {
     length: "",
-    none: "",
+    none: " New tokens is 0, which only looks at the prompt.",
     context: " The model's context is full.",
     end: " The model ended the text itself.",
     person: " You stopped it.",
