@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from tests.doubles import TINY, TINY_TEXT, save_model_folder, tiny_model
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
     from dashapp.model.gpt2 import GPT2
     from dashapp.settings import Settings
+
+
+# On a busy machine any example may take long; a test that looks for hangs sets a limit of its own.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

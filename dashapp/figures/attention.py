@@ -455,7 +455,6 @@ def _square(figure: go.Figure, down: tuple[str, int], across: tuple[str, int]) -
     figure.update_xaxes(
         title_text=across[0],
         title_standoff=8,
-        automargin=True,
         range=[-0.5, across[1] - 0.5],
         constraintoward="left",
         **axis,
@@ -467,7 +466,6 @@ def _square(figure: go.Figure, down: tuple[str, int], across: tuple[str, int]) -
         scaleanchor="x",
         scaleratio=1,
         constraintoward="top",
-        automargin=True,
         **axis,
     )
 

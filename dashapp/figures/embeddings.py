@@ -432,11 +432,12 @@ def similarity_square(
         "showgrid": False,
         "zeroline": False,
         "constrain": "domain",
-        "automargin": True,
         "nticks": 16 if frame.is_narrow else 40,
         "tickfont": {"family": MONO, "size": 12},
     }
-    figure.update_layout(meta=meta, margin={"l": 48, "r": 8, "t": 56})
+    # Not Plotly's automatic margins: with them a square changes its size, its labels, and so its margins without end.
+    label = 7.3 * max(map(len, names))  # pixels
+    figure.update_layout(meta=meta, margin={"l": 12 + label, "r": 8, "t": 56, "b": 12 + 0.87 * label})
     figure.update_xaxes(range=[-0.5, len(names) - 0.5], constraintoward="left", tickangle=-60, **axis)
     figure.update_yaxes(range=[len(names) - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **axis)
     return figure

@@ -144,8 +144,8 @@ FORMULAS: Final[dict[str, Notation]] = {
     ),
     "continuation": Notation(
         "Log-probability of a continuation",
-        (r"\log p(x_{m+1}, \ldots, x_n \mid x_{\le m}) = \sum_{i=m+1}^{n} \log p(x_i \mid x_{<i})",),
-        "the logarithm of the probability of tokens m plus 1 to n, given those before, is the sum over them of the "
+        (r"\ell = \sum_{i=m+1}^{n} \log p(x_i \mid x_{<i})",),
+        "l, the logarithm of the probability of tokens m plus 1 to n given those before, is the sum over them of the "
         "logarithm of each one's probability given all before it",
         "Shannon 1948, section 3; the chain rule",
     ),

@@ -104,7 +104,8 @@ def test_what_is_not_known_has_no_word_and_no_hover() -> None:
         d_vocab=50_257,
     )
     shown: Any = lens_map_figure(cells, names=NAMES, texts=["a"], span=(0, 1), revision="r", frame=WIDE)
-    assert list(shown.data[1].text) == ["", "", "↵"]
+    words, map_ = shown.data[1], shown.data[0]
+    assert [(text, y) for text, y in zip(words.text, words.y, strict=True)] == [("↵", map_.y[2])]
     assert shown.data[0].hoverongaps is False
     assert np.isnan(np.asarray(shown.data[0].z)).sum() == 2
 

@@ -98,7 +98,7 @@ def test_a_box_leads_to_panels_that_stand_where_it_says(box: Box) -> None:
         name = page.removeprefix("/") or "generation"
         source = (ROOT / "pages" / f"{name}.py").read_text(encoding="utf-8")
         assert f'path="{page}"' in source
-        assert f'PANELS["{panel}"]' in source
+        assert f'"{panel}"' in source
         assert panel in PANELS
 
 
