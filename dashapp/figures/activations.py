@@ -66,8 +66,8 @@ def gelu_curve(measured: PreActivations, *, token: str, curve: Curve = "forms", 
         yaxis="y2",
         marker={"color": colours.amount, "line": {"color": colours.paper, "width": 1}},
         customdata=np.stack([measured.edges[:-1], measured.edges[1:]], axis=-1),
-        hovertemplate=f"%{{y}} {each}s from %{{customdata[0]:.3g}} to %{{customdata[1]:.3g}} before GELU"
-        "<extra></extra>",
+        hovertemplate=f"%{{y}} {each}s from %{{customdata[0]:.3g}} "
+        "to %{customdata[1]:.3g} before GELU<extra></extra>",
         showlegend=False,
     )
     pieces = f"{measured.n_flat} below −3, {measured.n_bent} between, {measured.n_straight} above 3"

@@ -92,7 +92,7 @@ def match_bars(found: Match, *, order: np.ndarray, names: tuple[str, str], frame
     plain: dict[str, Any] = {"showgrid": False, "zeroline": False}
     step = max(1, len(order) // MOST_DIMENSIONS_TICKED)
     figure.update_layout(
-        margin={"l": 64, "r": 8},
+        margin={"l": 64, "r": 8, "b": 56},
         bargap=0.15,
         yaxis2={
             **plain,
@@ -113,7 +113,8 @@ def match_bars(found: Match, *, order: np.ndarray, names: tuple[str, str], frame
     )
     figure.update_layout(yaxis={"domain": [0.28, 1], "zeroline": True, "zerolinecolor": colours.edge})
     figure.update_layout(yaxis_title_text="part of the score")
-    return figure
+    # The labels below belong to one part of the height: automatic margins would change it, and so themselves.
+    return figure.update_xaxes(automargin=False).update_yaxes(automargin=False)
 
 
 def write_bars(found: Writes, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> go.Figure:
