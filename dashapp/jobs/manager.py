@@ -238,6 +238,8 @@ class JobManager(DiskcacheManager):
         """What a job left, once. Unlike Dash's own, it leaves the process alone: it ends by itself, or stays."""
         result = self.handle.get(key, self.UNDEFINED)
         if result is not self.UNDEFINED:
+            if result.get("error") == JobTimedOut.__name__:
+                self.terminate_job(job)  # it left this before it ends: a process that stays would still take a task
             with self._lock:
                 self._jobs.pop(_as_ticket(job), None)
             self._forget(key, f"{key}-progress")

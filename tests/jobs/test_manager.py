@@ -16,7 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
+from dashapp.errors import JobTimedOut
 from dashapp.jobs.manager import NO_JOB, JobManager, open_job_cache
+from dashapp.jobs.outcome import failure
 from dashapp.jobs.progress import EVERY_S
 
 LIMIT_S = 60
@@ -38,6 +40,12 @@ def until_stopped(context: Any, request: dict[str, Any]) -> dict[str, Any]:
         context.tell({"n": n})
         time.sleep(0.01)
     return {"n": n}
+
+
+def lingers(context: Any, request: dict[str, Any]) -> dict[str, Any]:
+    with open_job_cache(Path(request["folder"])) as cache:
+        cache.set(request["id"], failure(request["id"], JobTimedOut(3)))
+    return until_stopped(context, request)
 
 
 @pytest.fixture(scope="module", params=["a process each", "one that stays"])
@@ -104,6 +112,13 @@ def test_a_job_that_outlives_its_time_is_ended_and_says_so(manager: JobManager) 
     outcome = result(manager, *start(manager, until_stopped, "four"))
     assert (outcome["error"], "3 s" in outcome["instance"]) == ("JobTimedOut", True)
     assert result(manager, *start(manager, echo, "after four", say="next"))["said"] == "next"
+
+
+def test_what_follows_a_job_whose_time_is_over_does_not_go_to_its_process(manager: JobManager) -> None:
+    """Between what it leaves and its end there is a moment, here made long, in which its process takes tasks."""
+    key, ticket = start(manager, lingers, "late", folder=str(manager.folder))
+    assert result(manager, key, ticket)["error"] == "JobTimedOut"
+    assert result(manager, *start(manager, echo, "after late", say="next"))["said"] == "next"
 
 
 def test_a_killed_job_leaves_no_outcome_and_no_process(manager: JobManager) -> None:
