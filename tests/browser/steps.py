@@ -82,6 +82,26 @@ def shows_selected(page: Page, slot: str = "a") -> bool:
     )
 
 
+def point_at(page: Page, target: Locator, across: float = 0.5, down: float = 0.5) -> None:
+    """Move the mouse to a place in an element, in shares of its size, once the page no longer moves under it."""
+    target.scroll_into_view_if_needed()
+    for _ in range(PATIENCE_MS // 300):
+        box = target.bounding_box()
+        assert box is not None
+        for nudge in (1, 0):  # what Plotly takes for a click is on what it knows to be hovered
+            page.mouse.move(box["x"] + box["width"] * across + nudge, box["y"] + box["height"] * down)
+            page.wait_for_timeout(150)
+        if target.bounding_box() == box:  # figures above that are drawn late push a page down
+            return
+    raise AssertionError("the page did not come to rest")
+
+
+def press(page: Page) -> None:
+    """A click where the mouse is."""
+    page.mouse.down()
+    page.mouse.up()
+
+
 def axis_title(page: Page) -> str:
     """The x axis of the predictions says which token they follow."""
     return page.get_by_role("region", name="What comes next").locator(".xtitle").text_content() or ""

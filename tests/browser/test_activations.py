@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, begin, changes, generate, open_example, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, begin, changes, generate, open_example, point_at, press, tokens, wait_for
 from tests.browser.test_accessibility import violations
 
 GELU, NEURONS, LENGTHS = "Neurons on the GELU curve", "Strongest neurons of a layer", "Length of the residual stream"
@@ -40,12 +40,7 @@ def foot(page: Page, title: str) -> str:
 def hover(page: Page, title: str, across: float, down: float) -> str:
     """What a figure says at a place, in shares of its width and height."""
     panel = region(page, title)
-    panel.locator(".panel-graph").scroll_into_view_if_needed()
-    box = panel.locator(".nsewdrag").first.bounding_box()
-    assert box is not None
-    for nudge in (0, 2):
-        page.mouse.move(box["x"] + box["width"] * across + nudge, box["y"] + box["height"] * down)
-        page.wait_for_timeout(100)
+    point_at(page, panel.locator(".nsewdrag").first, across, down)
     label = panel.locator(".hovertext").first
     label.wait_for(timeout=PATIENCE_MS)
     return label.text_content() or ""
@@ -76,7 +71,7 @@ def test_a_token_of_the_lens_becomes_the_target_by_mouse_and_by_key(page: Page, 
     before = foot(page, PARTS)
     token = re.search(r": (‘.+?’) with", hover(page, LENS, 0.3, 0.9))
     assert token is not None
-    click(page)
+    press(page)
     assert changes(page, lambda: foot(page, PARTS), before).startswith(
         f"{token[1]} over the mean of all tokens (the target"
     )
@@ -119,10 +114,10 @@ def test_a_cell_of_the_whole_lens_selects_its_token_and_then_its_word_by_mouse_a
     said = hover(page, LENS_MAP, 0.2, 0.9)
     place = re.match(r"into layer 0, after token (\d+) ‘.+’: ‘(.+)’ is likeliest, with", said)
     assert place is not None, said
-    click(page)
+    press(page)
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {place[1]} ")
     expect(region(page, PARTS).locator(".foot")).to_contain_text(f"after token {place[1]} ", timeout=PATIENCE_MS)
-    click(page)
+    press(page)
     expect(region(page, PARTS).locator(".foot")).to_contain_text(
         f"‘{place[2]}’ over the mean of all tokens (the target you chose)", timeout=PATIENCE_MS
     )
@@ -131,11 +126,6 @@ def test_a_cell_of_the_whole_lens_selects_its_token_and_then_its_word_by_mouse_a
     expect(region(page, PARTS).locator(".foot")).to_contain_text("(the output’s favourite)", timeout=PATIENCE_MS)
     page.keyboard.press("ArrowRight")
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {int(place[1]) + 1} ")
-
-
-def click(page: Page) -> None:
-    page.mouse.down()
-    page.mouse.up()
 
 
 def test_targets_are_written_and_stand_in_link_and_fields(page: Page, served: Served) -> None:
@@ -182,13 +172,9 @@ def test_a_neuron_is_chosen_by_mouse_and_by_key_and_shown_by_itself(page: Page, 
     assert place is not None
     expect(one.locator(".foot")).to_contain_text(f"Layer {place[1]}, neuron {place[2]}.", timeout=PATIENCE_MS)
     fourth = bars.locator(".ytick text").nth(3).text_content() or ""
-    bars.locator(".panel-graph").scroll_into_view_if_needed()
-    box = bars.locator(".barlayer .point").nth(3).bounding_box()
-    assert box is not None
-    for nudge in (-1, 0):  # a click of Plotly's is on what is hovered
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + nudge)
+    point_at(page, bars.locator(".barlayer .point").nth(3))
     bars.locator(".hovertext").first.wait_for(timeout=PATIENCE_MS)
-    click(page)
+    press(page)
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: {fourth}", timeout=PATIENCE_MS)
 
 
@@ -205,7 +191,7 @@ def test_a_selected_token_moves_the_points_and_is_outlined_in_both_maps(page: Pa
 def test_a_click_on_a_cell_selects_its_token(page: Page, served: Served) -> None:
     open_activations(page, served)
     said = hover(page, LENGTHS, 0.5, 0.5)
-    click(page)
+    press(page)
     place = re.match(r"token (\d+) ", said)
     assert place is not None, said
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {place[1]} ")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import Complaints, Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, tokens, wait_for
 from tests.browser.test_accessibility import violations
 
 GRID, PATTERN, TOKEN = "All heads", "One head", "One token"
@@ -38,21 +38,14 @@ def wait_for_figures(page: Page) -> None:
     region(page, TOKEN).locator(".barlayer .point").first.wait_for(state="attached", timeout=PATIENCE_MS)
 
 
-def point_at(page: Page, title: str, across: float, down: float) -> None:
+def hover_at(page: Page, title: str, across: float, down: float) -> None:
     """Move the mouse to a place in a figure, in shares of its width and height."""
-    panel = region(page, title)
-    panel.locator(".panel-graph").scroll_into_view_if_needed()
-    box = panel.locator(".nsewdrag").first.bounding_box()
-    assert box is not None
-    for nudge in (0, 1):
-        page.mouse.move(box["x"] + box["width"] * across + nudge, box["y"] + box["height"] * down)
-        page.wait_for_timeout(100)
+    point_at(page, region(page, title).locator(".nsewdrag").first, across, down)
 
 
 def click_at(page: Page, title: str, across: float, down: float) -> None:
-    point_at(page, title, across, down)
-    page.mouse.down()
-    page.mouse.up()
+    hover_at(page, title, across, down)
+    press(page)
 
 
 def click_head(page: Page, layer: int, head: int) -> None:
@@ -111,7 +104,7 @@ def test_a_click_on_a_head_selects_it_everywhere(page: Page, served: Served) -> 
 
 def test_a_hover_over_a_head_names_it_and_its_scores(page: Page, served: Served) -> None:
     open_attention(page, served)
-    point_at(page, GRID, 0.25, 0.5)
+    hover_at(page, GRID, 0.25, 0.5)
     said = region(page, GRID).locator(".hovertext").text_content() or ""
     assert re.search(r"layer 1, head 0: entropy .* nats,.*mean distance .* tokens,.* on the first token", said), said
 
@@ -148,7 +141,7 @@ def test_a_selected_token_is_outlined_as_query_and_key_and_keeps_the_head(page: 
 
 def test_a_click_on_a_cell_selects_the_token_that_looks(page: Page, served: Served) -> None:
     open_attention(page, served)
-    point_at(page, PATTERN, 10.5 / 50, 30.5 / 50)
+    hover_at(page, PATTERN, 10.5 / 50, 30.5 / 50)
     said = region(page, PATTERN).locator(".hovertext").text_content() or ""
     assert re.search(r"layer \d, head \d:token 30 .* looks at token 10 .*, 0?\.?\d", said), said
     click_at(page, PATTERN, 10.5 / 50, 30.5 / 50)
@@ -169,14 +162,8 @@ def test_a_click_on_a_bar_selects_its_token(page: Page, served: Served) -> None:
     tokens(page).nth(6).click()
     expect(foot(page, TOKEN)).to_contain_text("token 6 ")
     rows = region(page, TOKEN).locator(".ytick").all_text_contents()
-    bar = region(page, TOKEN).locator(".barlayer .point").nth(1)
-    bar.scroll_into_view_if_needed()
-    box = bar.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_timeout(100)
-    page.mouse.down()
-    page.mouse.up()
+    point_at(page, region(page, TOKEN).locator(".barlayer .point").nth(1))
+    press(page)
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {rows[1].split()[0]} ")
 
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, selected, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, selected, tokens, wait_for
 from tests.browser.test_accessibility import violations
 from tests.browser.test_attention import click_at, foot, region, shapes
 
@@ -60,19 +60,15 @@ def place(page: Page, pos: int) -> list[float]:
 def click_point(page: Page, pos: int) -> None:
     """Click the mark of a token on the map, where no other lies over it."""
     panel = region(page, MAP)
-    panel.locator(".panel-graph").scroll_into_view_if_needed()
-    x, y = panel.locator(".js-plotly-plot").evaluate(
+    across, down = panel.locator(".js-plotly-plot").evaluate(
         """(graph, [x, y]) => {
-            const { left, top } = graph.querySelector(".nsewdrag").getBoundingClientRect();
-            return [left + graph._fullLayout.xaxis.d2p(x), top + graph._fullLayout.yaxis.d2p(y)];
+            const { xaxis, yaxis } = graph._fullLayout;
+            return [xaxis.d2p(x) / xaxis._length, yaxis.d2p(y) / yaxis._length];
         }""",
         place(page, pos),
     )
-    for nudge in (1, 0):
-        page.mouse.move(x + nudge, y)
-        page.wait_for_timeout(100)
-    page.mouse.down()
-    page.mouse.up()
+    point_at(page, panel.locator(".nsewdrag").first, across, down)
+    press(page)
 
 
 def lonely(page: Page) -> int:

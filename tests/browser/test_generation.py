@@ -18,6 +18,8 @@ from tests.browser.steps import (
     fill,
     generate,
     open_example,
+    point_at,
+    press,
     selected,
     tokens,
     wait_for,
@@ -103,10 +105,8 @@ def test_the_selected_token_is_outlined_in_the_surprisal_figure(page: Page, serv
 def test_a_click_on_a_bar_of_the_surprisal_figure_selects_its_token(page: Page, served: Served) -> None:
     open_example(page, served.base)
     region = page.get_by_role("region", name="Surprisal")
-    region.scroll_into_view_if_needed()
-    region.locator(".barlayer .point").nth(5).hover(force=True)
-    page.mouse.down()
-    page.mouse.up()
+    point_at(page, region.locator(".barlayer .point").nth(5))
+    press(page)
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 5 ")
 
 

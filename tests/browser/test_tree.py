@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, open_example, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, open_example, point_at, press, tokens, wait_for
 from tests.browser.test_accessibility import violations
 
 TREE = "Ways to go on"
@@ -55,11 +55,9 @@ def test_a_mark_of_the_tree_is_clicked(page: Page, served: Served) -> None:
     tokens(page).nth(12).click()
     marks = panel(page).locator(".scatterlayer .points path")
     expect(actions(page).locator("li")).to_have_count(1, timeout=PATIENCE_MS)
-    panel(page).scroll_into_view_if_needed()
     before = run_id(page)
-    marks.last.hover(force=True)  # a hollow one: the least likely that is drawn
-    page.mouse.down()
-    page.mouse.up()
+    point_at(page, marks.last)  # a hollow one: the least likely that is drawn
+    press(page)
     wait_for_another(page, before)
     page.wait_for_url("**then=**")
 
