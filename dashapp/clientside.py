@@ -216,6 +216,7 @@ def _panels() -> None:
         Input(ids.UNITS, "data"),
         Input(ids.ALIGNMENT, "data"),
         Input(ids.knob(MATCH, MATCH, ALL), "value"),
+        Input(ids.part("near", MATCH, MATCH), "data"),
         State(ids.knob(MATCH, MATCH, ALL), "id"),
         State(ids.part("spec", MATCH, MATCH), "data"),
         State(ids.part("view", MATCH, MATCH), "data"),

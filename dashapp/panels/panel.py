@@ -191,6 +191,7 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
             dcc.Store(id=ids.part("spec", panel.name, slot), data=spec),
             dcc.Store(id=ids.part("view", panel.name, slot)),
             dcc.Store(id=ids.part("drawn", panel.name, slot)),
+            dcc.Store(id=ids.part("near", panel.name, slot)),
         ],
         className="panel",
         **aria(labelledby=ids.title(panel.name, slot)),

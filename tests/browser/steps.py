@@ -29,9 +29,7 @@ def wait_for(page: Page, phase: str, slot: str = "a") -> None:
 def wait_for_figures(page: Page) -> None:
     """Until both panels of the Generation page have bars."""
     for panel in ("What comes next", "Surprisal of each token"):
-        page.get_by_role("region", name=panel).locator(".barlayer .point").last.wait_for(
-            state="attached", timeout=PATIENCE_MS
-        )
+        region(page, panel).locator(".barlayer .point").last.wait_for(state="attached", timeout=PATIENCE_MS)
 
 
 def begin(page: Page, prompt: str, slot: str = "a", **settings: float | str) -> None:
@@ -57,6 +55,13 @@ def generate(page: Page, prompt: str, slot: str = "a", **settings: float | str) 
     """A whole run, until its figures stand."""
     begin(page, prompt, slot, **settings)
     wait_for(page, "done", slot)
+
+
+def region(page: Page, title: str) -> Locator:
+    """A panel by its title, scrolled into the window: only what is near it is drawn."""
+    found = page.get_by_role("region", name=title, exact=True)
+    found.scroll_into_view_if_needed()
+    return found
 
 
 def tokens(page: Page, slot: str = "a") -> Locator:

@@ -8,16 +8,23 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, begin, changes, generate, open_example, point_at, press, tokens, wait_for
+from tests.browser.steps import (
+    PATIENCE_MS,
+    begin,
+    changes,
+    generate,
+    open_example,
+    point_at,
+    press,
+    region,
+    tokens,
+    wait_for,
+)
 from tests.browser.test_accessibility import violations
 
 GELU, NEURONS, LENGTHS = "Neurons on the GELU curve", "Strongest neurons of a layer", "Length of the residual stream"
 LENS, LENS_MAP = "Logit lens", "Logit lens of the whole text"
 PARTS, HEADS = "Direct logit attribution", "Direct logit attribution of every head"
-
-
-def region(page: Page, title: str) -> Locator:
-    return page.get_by_role("region", name=title, exact=True)
 
 
 def open_activations(page: Page, served: Served) -> None:
@@ -117,6 +124,7 @@ def test_a_cell_of_the_whole_lens_selects_its_token_and_then_its_word_by_mouse_a
     press(page)
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {place[1]} ")
     expect(region(page, PARTS).locator(".foot")).to_contain_text(f"after token {place[1]} ", timeout=PATIENCE_MS)
+    hover(page, LENS_MAP, 0.2, 0.9)
     press(page)
     expect(region(page, PARTS).locator(".foot")).to_contain_text(
         f"‘{place[2]}’ over the mean of all tokens (the target you chose)", timeout=PATIENCE_MS

@@ -9,16 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import Complaints, Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, region, tokens, wait_for
 from tests.browser.test_accessibility import violations
 
 GRID, PATTERN, TOKEN = "All heads", "One head", "One token"
 N_LAYER, N_HEAD = 3, 2  # of the model under test
 LIMIT_BYTES = 2_000_000
-
-
-def region(page: Page, title: str) -> Locator:
-    return page.get_by_role("region", name=title)
 
 
 def foot(page: Page, title: str) -> Locator:
@@ -73,22 +69,34 @@ def test_before_a_head_is_selected_the_page_says_what_it_shows(page: Page, serve
 
 
 def test_until_a_figure_is_there_the_panel_says_so_and_shows_no_axes(page: Page, served: Served) -> None:
-    held: list[Route] = []
-
     def hold(route: Route) -> None:
-        held.append(route) if '"panel":"head-pattern"' in (route.request.post_data or "") else route.continue_()
+        if '"panel":"head-pattern"' not in (route.request.post_data or ""):
+            route.continue_()
 
-    page.route("**/_dash-update-component", hold)
+    page.route("**/_dash-update-component**", hold)
     page.goto(f"{served.base}/attention")
     wait_for(page, "done")
     panel = region(page, PATTERN)
     expect(panel.locator(".panel-state")).to_have_text("Being drawn", timeout=PATIENCE_MS)
     expect(panel.locator(".panel-graph")).not_to_be_visible()
-    page.unroute("**/_dash-update-component", hold)
-    for route in held:
-        route.continue_()
+    page.unroute("**/_dash-update-component**", hold)  # which lets go of what it holds
     expect(panel.locator(".panel-graph")).to_be_visible(timeout=PATIENCE_MS)
     expect(panel.locator(".panel-state")).not_to_be_visible()
+
+
+def test_a_panel_is_drawn_when_it_comes_near_the_window_with_what_is_selected_by_then(
+    page: Page, served: Served
+) -> None:
+    open_attention(page, served)
+    below = page.get_by_role("region", name="Through all layers")
+    tokens(page).nth(4).click()
+    expect(foot(page, TOKEN)).to_contain_text("token 4 ")
+    expect(below.locator(".panel-body.is-waiting")).to_have_count(1)
+    expect(foot(page, "Through all layers")).to_contain_text("token 4 ")
+    region(page, GRID)
+    tokens(page).nth(9).click()
+    expect(foot(page, TOKEN)).to_contain_text("token 9 ")
+    expect(foot(page, "Through all layers")).to_contain_text("token 9 ")
 
 
 def test_a_click_on_a_head_selects_it_everywhere(page: Page, served: Served) -> None:

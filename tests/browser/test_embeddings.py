@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, selected, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, region, selected, tokens, wait_for
 from tests.browser.test_accessibility import violations
-from tests.browser.test_attention import click_at, foot, region, shapes
+from tests.browser.test_attention import click_at, foot, shapes
 
 ROWS, MAP, SQUARE, NEAREST = "Vectors", "Map of tokens", "Likeness of tokens", "Nearest tokens"
 CURVE, LAYERS, PATHS = "Curve of positions", "Likeness of layers", "Paths through the layers"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, wait_for
-from tests.browser.test_attention import click_at, foot, region, shapes
+from tests.browser.steps import PATIENCE_MS, region, wait_for
+from tests.browser.test_attention import click_at, foot, shapes
 
 GRID, ATLAS = "All heads", "Head atlas"
 N_HEADS = 6

@@ -8,12 +8,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import SMALL, Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, open_example, region, tokens, wait_for
 from tests.browser.test_accessibility import violations
-
-
-def region(page: Page, title: str) -> Locator:
-    return page.get_by_role("region", name=title, exact=True)
 
 
 def box(page: Page, title: str) -> Locator:

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, generate, tokens, wait_for
-from tests.browser.test_attention import PATTERN, click_at, foot, open_attention, region, shapes
+from tests.browser.steps import PATIENCE_MS, generate, region, tokens, wait_for
+from tests.browser.test_attention import PATTERN, click_at, foot, open_attention, shapes
 
 DETAIL, LINES, MAP, SOURCES = "Around the pair", "Lines of a token", "The pair in every head", "Strongest sources"
 WHY, WRITES, TOGETHER, THROUGH = (

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import tokens
+from tests.browser.steps import region, tokens
 from tests.browser.test_accessibility import violations
 from tests.browser.test_compare import open_pair
 
@@ -16,7 +16,7 @@ A, B = "one two three four", "one two seven four"  # with the beginning, 5 token
 
 
 def panel(page: Page) -> Locator:
-    return page.get_by_role("region", name="Activation patching")
+    return region(page, "Activation patching")
 
 
 def drawn(page: Page) -> Locator:

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from dashapp.jobs.manager import NICENESS
 from tests.browser.conftest import Served
-from tests.browser.steps import generate
+from tests.browser.steps import generate, region
 
 LONG_MS = 120_000  # UMAP's process compiles for half a minute, on a busy machine for longer
 PROMPT = "one two three four five six seven eight nine ten eleven twelve"
@@ -20,7 +20,7 @@ def open_map(page: Page, base: str, prompt: str) -> Locator:
     """The Embeddings page's map of a prompt, as PCA."""
     page.goto(f"{base}/embeddings")
     generate(page, prompt, new_tokens=0)
-    found = page.get_by_role("region", name="Map of tokens")
+    found = region(page, "Map of tokens")
     expect(found.locator(".xtitle")).to_contain_text("component 1")
     return found
 

@@ -33,22 +33,35 @@ test("nothing is asked for before a run is done or the looks of the page are kno
   assert.equal(panels.viewOf(done, { ...chosen, units: undefined }, []), null);
 });
 
+const step = (next, before, isNear = true) => panels.stepOf(next, before, () => isNear);
+
+test("a panel that is far from the window does not ask, and what it shows stays", () => {
+  const shown = { asked: { key: "one" }, figure: { key: "one" }, isFaulty: false, isHidden: false };
+  assert.deepEqual(step({ key: "other" }, shown, false), { asks: false, hides: false });
+  assert.deepEqual(step({ key: "one" }, { ...shown, figure: null, isFaulty: true, isHidden: true }, false), { asks: false, hides: true });
+});
+
+test("where nothing is to be drawn, nobody asks whether a panel is near", () => {
+  const shown = { asked: { key: "one" }, figure: { key: "one" }, isFaulty: false, isHidden: false };
+  assert.deepEqual(panels.stepOf({ key: "one" }, shown, assert.fail), { asks: false, hides: false });
+});
+
 test("nothing is seen of a figure until it shows what is asked for", () => {
   const [one, other] = [{ key: "one" }, { key: "other" }];
   const first = { asked: null, figure: null, isFaulty: false, isHidden: true };
-  assert.deepEqual(panels.stepOf(one, first), { asks: true, hides: true });
-  assert.deepEqual(panels.stepOf(one, { ...first, asked: one }), { asks: false, hides: true }); // still being drawn
+  assert.deepEqual(step(one, first), { asks: true, hides: true });
+  assert.deepEqual(step(one, { ...first, asked: one }), { asks: false, hides: true }); // still being drawn
   const shown = { asked: one, figure: one, isFaulty: false, isHidden: false };
-  assert.deepEqual(panels.stepOf(other, shown), { asks: true, hides: false }); // a knob: the last one until then
-  assert.deepEqual(panels.stepOf(null, shown), { asks: false, hides: true });
-  assert.deepEqual(panels.stepOf(other, { ...shown, isHidden: true }), { asks: true, hides: true });
-  assert.deepEqual(panels.stepOf(one, { ...shown, isHidden: true }), { asks: false, hides: false }); // as before
+  assert.deepEqual(step(other, shown), { asks: true, hides: false }); // a knob: the last one until then
+  assert.deepEqual(step(null, shown), { asks: false, hides: true });
+  assert.deepEqual(step(other, { ...shown, isHidden: true }), { asks: true, hides: true });
+  assert.deepEqual(step(one, { ...shown, isHidden: true }), { asks: false, hides: false }); // as before
 });
 
 test("a fault is asked about again", () => {
   const view = { key: "gone" };
   const faulty = { asked: view, figure: null, isFaulty: true, isHidden: true };
-  assert.deepEqual(panels.stepOf(view, faulty), { asks: true, hides: true });
+  assert.deepEqual(step(view, faulty), { asks: true, hides: true });
 });
 
 test("every phase but done says what will be here", () => {

@@ -6,6 +6,7 @@
   "use strict";
 
   const NARROW = 600; // pixels; the stylesheet has the same
+  const OUTLINE_MS = 30; // so long do outlines let a strip's weights go first, which come from a near server in 20
 
   const WAITING = {
     nothing: "Nothing yet. Type a prompt and press Generate.",
@@ -44,12 +45,13 @@
    * @param {object|null} next - the view now, null where there is nothing to draw
    * @param {{asked: object|null, figure: object|null, isFaulty: boolean, isHidden: boolean}} before - asked: the view that
    *   was sent last; figure: the view that the figure shows, null for none; isHidden: something stands in its place
+   * @param {() => boolean} isNear - whether the panel can be seen, or soon; only then does it ask
    * @returns {{asks: boolean, hides: boolean}} asks: send it to the server. hides: no figure that fits can be seen yet.
    *   A figure of other knobs stays until the next one has come, one of another run does not.
    */
-  function stepOf(next, { asked, figure, isFaulty, isHidden }) {
+  function stepOf(next, { asked, figure, isFaulty, isHidden }, isNear) {
     if (!next) return { asks: false, hides: true };
-    return { asks: isFaulty || !isSame(next, asked), hides: isHidden && !isSame(next, figure) };
+    return { asks: (isFaulty || !isSame(next, asked)) && isNear(), hides: isHidden && !isSame(next, figure) };
   }
 
   /** Whether two views ask for the same figure. */
@@ -480,7 +482,7 @@
   }
 
   /** A panel's view, and what stands in its place while there is none. */
-  function view(runA, runB, selection, theme, text, units, alignment, knobValues, knobIds, spec, asked, figure, fault, className) {
+  function view(runA, runB, selection, theme, text, units, alignment, knobValues, _near, knobIds, spec, asked, figure, fault, className) {
     const { no_update: same, shell, compare } = window.dash_clientside;
     const { slot, shares, pairs, defaults } = spec;
     const run = slot === "b" ? runB : runA;
@@ -493,9 +495,17 @@
     const beside = shares ? compare.beside(slot, runA, runB, selection, alignment, reads) : null;
     const looks = { theme, text, units, narrow: window.innerWidth <= NARROW };
     const next = absence ? null : viewOf(run, { ...looks, knobs, beside, selection: shown }, reads);
-    const { asks, hides } = stepOf(next, { asked, figure, isFaulty: Boolean(fault), isHidden: className === HIDDEN });
+    const before = { asked, figure, isFaulty: Boolean(fault), isHidden: className === HIDDEN };
+    const { asks, hides } = stepOf(next, before, nearnessOf(window.dash_clientside.callback_context.outputs_list[0].id));
     const now = hides ? HIDDEN : SHOWN;
     return [asks ? next : same, absence || (hides ? DRAWING : ""), now === className ? same : now];
+  }
+
+  /** A question: whether a panel is near the window. If not, its view is put together again when it is. */
+  function nearnessOf({ panel, slot }) {
+    const body = document.getElementById(JSON.stringify({ panel, slot, type: "body" }));
+    const again = () => window.dash_clientside.set_props({ panel, slot, type: "near" }, { data: performance.now() });
+    return () => window.dash_clientside.nearness.isNearOr(body, again);
   }
 
   const SHOWN = "panel-body";
@@ -569,16 +579,18 @@
   let marked = { a: nothing, b: nothing };
 
   /**
-   * Outline a selection in every figure that shows some of it.
+   * Outline a selection in every figure that shows some of it: now where it can be seen, elsewhere when it can.
    * @param {{a: object, b: object}} selections - what is shown as selected in each slot
    */
   function highlight(selections) {
     marked = { ...marked, ...selections };
-    marking().forEach(mark);
+    const isNear = (graph) => window.dash_clientside.nearness.isNearOr(graph, () => mark(graph));
+    const near = marking().filter(isNear); // all are measured before one is drawn
+    for (const graph of near) setTimeout(() => mark(graph), OUTLINE_MS); // one by one, for each takes some 30 ms
   }
 
   function mark(graph) {
-    if (!window.Plotly || !graph.calcdata || !graph.data.length) return; // nothing is drawn yet
+    if (!graph.isConnected || !window.Plotly || !graph.calcdata || !graph.data.length) return; // nothing is drawn yet
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--selection").trim();
     const shown = marked[slotOf(graph)];
     if (kindOf(graph) === KINDS.point) {

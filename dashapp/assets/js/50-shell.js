@@ -310,11 +310,11 @@
     if (past.length) show(past.pop());
   }
 
-  /** Highlight at once; what follows through Dash does the same some frames later. */
+  /** Highlight at once; then come the strips' weights, and then what follows through Dash, which takes long. */
   function show(next) {
     chosen = next;
     if (runs.a) highlight();
-    ours().set_props("selection", { data: next });
+    ours().strip.afterWeights(() => ours().set_props("selection", { data: chosen }));
   }
 
   // The address --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@
   const MEASURES_PATH = "/strip-measures";
   const KEPT = 20; // traces whose measures are kept, some 100 KB each
   const STALE_MS = 250; // so long may the weights of the token before stand, then they go
+  const FIRST_MS = 250; // so long do figures let weights go first
+  const FRAME_MS = 16;
 
   const ours = () => window.dash_clientside;
   const stripOf = (slot) => document.getElementById(`token-strip-${slot}`);
@@ -73,12 +75,13 @@
   async function ask(slot, view) {
     const { weights } = ours();
     const { desk } = deskOf(slot);
-    const next = await answered(view).then(
+    const further = await answered(view).then(
       (answer) => weights.arrived(desk, answer, performance.now()),
       () => weights.failed(desk, view, performance.now()) // said in a toast
     );
-    if (next) ask(slot, next);
+    if (further) ask(slot, further);
     paint(slot);
+    if (!areAwaited()) setTimeout(goOn, FRAME_MS); // so that they are seen
   }
 
   /** Ask for the measures of a trace, once; what could not be told is asked again when its run is drawn again. */
@@ -134,6 +137,27 @@
     return drawn.get(name);
   }
 
+  let next = null; // what is to be done after the weights
+
+  /**
+   * Do something that keeps the browser busy once the wanted weights are drawn, or have not come for a while; at once where
+   * none are wanted. Of several that wait, the last.
+   * @param {() => void} then
+   */
+  function afterWeights(then) {
+    next = then;
+    if (!Object.values(desks).some(({ desk }) => desk.wanted)) goOn();
+    else setTimeout(() => next === then && goOn(), areAwaited() ? FIRST_MS : FRAME_MS);
+  }
+
+  const areAwaited = () => Object.values(desks).some(({ desk }) => desk.wanted && !ours().weights.found(desk));
+
+  function goOn() {
+    const then = next;
+    next = null;
+    if (then) then();
+  }
+
   function show(slot, found) {
     const at = deskOf(slot);
     const { weights, measures } = ours();
@@ -180,6 +204,6 @@
     for (const [slot, { run, selection }] of Object.entries(desks)) if (selection) follow(slot, run, selection);
   }
 
-  const strip = { follow, turn, colourBy, measureIn, measuresOf, units: () => units };
+  const strip = { follow, afterWeights, turn, colourBy, measureIn, measuresOf, units: () => units };
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { strip });
 })();
