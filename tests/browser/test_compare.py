@@ -40,7 +40,8 @@ def half(page: Page, title: str, slot: str) -> Locator:
 
 
 def drawn(page: Page, title: str, slot: str) -> Locator:
-    """Its figure, drawn."""
+    """Its figure, drawn, which it is once it is near the window."""
+    half(page, title, slot).scroll_into_view_if_needed()
     graph = half(page, title, slot).locator(".panel-body:not(.is-waiting) .js-plotly-plot")
     graph.locator(".main-svg").first.wait_for(timeout=PATIENCE_MS)
     return graph
@@ -261,7 +262,8 @@ def test_two_prompts_of_a_thousand_tokens_stay_below_the_limit(page: Page, serve
 def test_on_a_telephone_a_stands_above_b(page: Page, served: Served) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_pair(page, served.base)
-    boxes = [drawn(page, NEXT, slot).bounding_box() for slot in "ab"]
+    graphs = [drawn(page, NEXT, slot) for slot in "ab"]
+    boxes = [graph.bounding_box() for graph in graphs]
     assert boxes[0] is not None
     assert boxes[1] is not None
     assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
