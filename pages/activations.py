@@ -23,6 +23,8 @@ def layout(**query: str) -> html.Div:
             panel_layout(PANELS["mlp-neurons"], "a", query),
             panel_layout(PANELS["mlp-sparsity"], "a", query),
             panel_layout(PANELS["resid-norms"], "a", query),
+            panel_layout(PANELS["resid-writes"], "a", query),
+            panel_layout(PANELS["resid-dimensions"], "a", query),
         ],
         className="page",
     )

@@ -37,6 +37,7 @@ from dashapp.panels.patching import PATCHING
 from dashapp.panels.pattern_detail import PATTERN_DETAIL
 from dashapp.panels.positions import POSITION_CURVE, POSITION_LIKENESS, POSITION_LINES, SUM_SHARES
 from dashapp.panels.resid_norms import RESID_NORMS
+from dashapp.panels.resid_writes import RESID_DIMENSIONS, RESID_WRITES
 from dashapp.panels.sampler import SAMPLER
 from dashapp.panels.sink import SINK_HEADS, SINK_ROWS
 from dashapp.panels.source import Source
@@ -63,7 +64,7 @@ PANELS: Final[dict[str, Panel]] = {
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
         *(LOGIT_LENS, LENS_MAP, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(NEURON_ATTRIBUTION, NEURON, MLP_SPARSITY),
-        *(GELU, MLP_NEURONS, RESID_NORMS),
+        *(GELU, MLP_NEURONS, RESID_NORMS, RESID_WRITES, RESID_DIMENSIONS),
         PARITY,
     )
 }

@@ -245,6 +245,19 @@ FORMULAS: Final[dict[str, Notation]] = {
         "the length of r is the square root of the sum of its squared components",
         "the L2 norm",
     ),
+    "write-share": Notation(
+        "Share of what a part wrote",
+        (r"s_c = \frac{w_c \cdot r}{\left\| r \right\|^2} , \quad r = \sum_{c} w_c , \quad \sum_{c} s_c = 1",),
+        "the share of part c is the dot product of what it wrote, w c, with the stream r, over the squared length of "
+        "r; r is the sum of all w, and the shares sum to 1",
+        "the projection of a summand on its sum; Elhage et al. 2021 on the sum",
+    ),
+    "dimension-share": Notation(
+        "Share of a dimension",
+        (r"s_j = \frac{r_j^2}{\left\| r \right\|^2} , \quad \sum_{j=1}^{d} s_j = 1",),
+        "the share of dimension j is its squared value over the squared length of r; the shares of all sum to 1",
+        "the definition of the L2 norm",
+    ),
     "neuron-write": Notation(
         "How far a neuron moves the stream",
         (r"\left\| a_n \, W_{\text{out}}[n] \right\| = \left| a_n \right| \cdot \left\| W_{\text{out}}[n] \right\|",),

@@ -37,6 +37,7 @@ Mark = Literal[
     "matrix",
     "point",
     "head",
+    "layer",
     "layer_pos",
     "head_pos",
     "bar",

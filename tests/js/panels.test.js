@@ -374,3 +374,19 @@ test("a cell of one layer's heads and tokens selects that layer too", () => {
   assert.deepEqual(moves("ArrowLeft", { head: 1, pos: 3 }, null, graph), { head: 1, pos: 2, layer: 7 });
   assert.deepEqual(moves("Escape", { head: 1, pos: 3 }, null, graph), { head: null, pos: null, layer: null });
 });
+
+test("a column of a layer selects it, what stands before the layers selects nothing, and arrows go from layer to layer", () => {
+  const { outlines, picks, moves } = panels.KINDS.layer;
+  const graph = { layout: { meta: { n_layer: 3 } } };
+  assert.deepEqual(picks({ customdata: 2 }), { layer: 2 });
+  assert.equal(picks({ customdata: -1 }), null);
+  const step = (key, layer) => moves(key, { layer }, null, graph);
+  assert.deepEqual(step("ArrowRight", 1), { layer: 2 });
+  assert.deepEqual(step("ArrowRight", 2), { layer: 2 });
+  assert.deepEqual(step("ArrowLeft", null), { layer: 0 });
+  assert.deepEqual(step("Escape", 1), { layer: null });
+  assert.equal(step("ArrowUp", 1), null);
+  const [band] = outlines({ layer: 1 }, "red");
+  assert.deepEqual([band.x0, band.x1, band.yref], [0.5, 1.5, "paper"]);
+  assert.deepEqual(outlines({ layer: null }, "red"), []);
+});

@@ -73,7 +73,7 @@
    * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
    * the future; in a pattern a cell is a pair, the token that looks and the one looked at. point: a token a point, in a
-   * plane or a space. between: layers along both, after what enters the first. head: heads along x, layers along y, or
+   * plane or a space. layer: layers along x, in columns that know theirs. between: layers along both, after what enters the first. head: heads along x, layers along y, or
    * each where the figure says. layer_pos, head_pos: tokens along x, layers or heads along y. bar: a token a bar. tree: a
    * token a mark, which may open another text. token: a token of the vocabulary a cell; choosing the chosen one again
    * chooses none. vocabulary: the same, a bar each. source: a head and a token that it looks at, a bar each. lines: a
@@ -109,6 +109,12 @@
       picks: (point) => headOf(point.customdata || [point.y, point.x]),
       moves: nextHead,
       says: "Heads: arrow keys select one, Escape none",
+    },
+    layer: {
+      outlines: ({ layer }, colour) => (Number.isInteger(layer) ? outline(layer, colour) : []),
+      picks: ({ customdata }) => (Number.isInteger(customdata) && customdata >= 0 ? { layer: customdata } : null),
+      moves: (key, { layer }, _trace, graph) => nextOf(key, layer, metaOf(graph).n_layer),
+      says: "Layers: left and right arrows select one, Escape none",
     },
     layer_pos: {
       outlines: ({ layer, pos }, colour) => (Number.isInteger(layer) ? cell(pos, layer, colour) : outline(pos, colour)),
@@ -181,6 +187,14 @@
     const step = { ArrowDown: 1, ArrowUp: -1 }[key];
     if (!step) return null;
     return { layer: Number.isInteger(layer) ? Math.min(x.length - 2, Math.max(0, layer + step)) : 0 };
+  }
+
+  /** The same among n layers from left to right. */
+  function nextOf(key, layer, n) {
+    if (key === "Escape") return { layer: null };
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    if (!step) return null;
+    return { layer: Number.isInteger(layer) ? Math.min(n - 1, Math.max(0, layer + step)) : 0 };
   }
 
   /** The place of a token of the vocabulary among bars; null where it has none. */
