@@ -25,6 +25,8 @@ def layout(**query: str) -> html.Div:
             panel_layout(PANELS["resid-norms"], "a", query),
             panel_layout(PANELS["resid-writes"], "a", query),
             panel_layout(PANELS["resid-dimensions"], "a", query),
+            panel_layout(PANELS["norm-statistics"], "a", query),
+            panel_layout(PANELS["norm-vector"], "a", query),
         ],
         className="page",
     )

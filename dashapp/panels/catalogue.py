@@ -23,6 +23,7 @@ from dashapp.panels.gelu import GELU
 from dashapp.panels.head_atlas import HEAD_ATLAS
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
+from dashapp.panels.layer_norm import NORM_STATISTICS, NORM_VECTOR
 from dashapp.panels.lens_map import LENS_MAP
 from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
@@ -65,6 +66,7 @@ PANELS: Final[dict[str, Panel]] = {
         *(LOGIT_LENS, LENS_MAP, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(NEURON_ATTRIBUTION, NEURON, MLP_SPARSITY),
         *(GELU, MLP_NEURONS, RESID_NORMS, RESID_WRITES, RESID_DIMENSIONS),
+        *(NORM_STATISTICS, NORM_VECTOR),
         PARITY,
     )
 }

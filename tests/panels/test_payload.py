@@ -49,7 +49,7 @@ def trace() -> Trace:
         else:
             arrays[name] = generator.integers(SHAPE.d_vocab if dtype.itemsize > 1 else 256, size=shape).astype(dtype)
     arrays["top_logprobs"] = -np.sort(np.abs(arrays["top_logprobs"]))
-    for name in ("entropy", "attn_entropy", "attn_distance", "attn_first", "attn_previous"):
+    for name in ("ln_scale", "entropy", "attn_entropy", "attn_distance", "attn_first", "attn_previous"):
         arrays[name] = np.abs(arrays[name])
     arrays["logprob"] = -np.abs(arrays["logprob"])
     arrays["logprob"][0], arrays["rank"][0] = np.nan, -1

@@ -540,7 +540,7 @@
       graph.isListening = true;
       graph.on("plotly_click", (event) => choose(graph, kindOf(graph).picks(event.points[0], graph, marked[slotOf(graph)])));
       graph.on("plotly_afterplot", () => mark(graph));
-      if (kindOf(graph).moves) operateByKeyboard(graph, kindOf(graph));
+      operateByKeyboard(graph);
       if (kindOf(graph) === KINDS.point) turnByKeyboard(graph);
     }
     graphs.forEach(mark);
@@ -557,12 +557,10 @@
     if (fields && !isBehind) window.dash_clientside.shell.choose("pos" in fields ? { slot: slotOf(graph), ...fields } : fields);
   }
 
-  function operateByKeyboard(graph, kind) {
-    graph.tabIndex = 0;
-    graph.setAttribute("role", "group");
-    graph.setAttribute("aria-label", kind.says);
+  function operateByKeyboard(graph) {
     graph.addEventListener("keydown", (event) => {
-      const fields = kindOf(graph).moves(event.key, marked[slotOf(graph)], graph.data[0], graph);
+      const { moves } = kindOf(graph);
+      const fields = moves && moves(event.key, marked[slotOf(graph)], graph.data[0], graph);
       if (!fields) return;
       choose(graph, fields);
       event.preventDefault();
@@ -579,13 +577,21 @@
     });
   }
 
-  /** Whether a space can be reached by keyboard, and what is said of it there. */
-  function offerTurning(graph) {
-    if (isSpace(graph) === (graph.tabIndex === 0)) return;
-    if (isSpace(graph)) {
+  /** What keys do in a figure, null where they do nothing. A knob may make a figure one of another kind. */
+  function keysOf(graph) {
+    const kind = kindOf(graph);
+    if (kind === KINDS.point) return isSpace(graph) ? "Points in three dimensions: arrow keys turn them" : null;
+    return kind.moves ? kind.says : null;
+  }
+
+  /** Let a figure be reached by keyboard where keys do something in it, and say what. */
+  function offerKeys(graph) {
+    const says = keysOf(graph);
+    if (graph.getAttribute("aria-label") === says) return;
+    if (says) {
       graph.tabIndex = 0;
       graph.setAttribute("role", "group");
-      graph.setAttribute("aria-label", "Points in three dimensions: arrow keys turn them");
+      graph.setAttribute("aria-label", says);
     } else for (const name of ["tabindex", "role", "aria-label"]) graph.removeAttribute(name);
   }
 
@@ -607,8 +613,8 @@
     if (!graph.isConnected || !window.Plotly || !graph.calcdata || !graph.data.length) return; // nothing is drawn yet
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--selection").trim();
     const shown = marked[slotOf(graph)];
+    offerKeys(graph);
     if (kindOf(graph) === KINDS.point) {
-      offerTurning(graph);
       const moved = isSpace(graph) ? ringMoved(placeOf(shown.pos, graph.data), graph.data) : null;
       if (moved) window.Plotly.restyle(graph, ...moved);
     }
