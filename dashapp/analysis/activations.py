@@ -116,11 +116,12 @@ def _bin_edges(low: float, high: float, *, n_at_most: int = 80) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class StrongestNeurons:
-    """The neurons of a layer that wrote most, strongest first.
+    """The neurons of a layer that wrote most, strongest first, and after them one that was asked for.
 
     neurons: int [shown], their numbers. activations: float32 [shown pos], after GELU. strengths: float32 [shown], the
     largest |activation| × output norm among the tokens that the order looks at. n_left_out: neurons not shown, and
-    left_out_strength: of the strongest of them (0 where none is left out).
+    left_out_strength: of the strongest of them (0 where none is left out). pinned_place: how many of the layer are
+    stronger than the last one shown, where that is there because it was asked for; None where no such one is.
     """
 
     layer: int
@@ -129,6 +130,7 @@ class StrongestNeurons:
     strengths: np.ndarray
     n_left_out: int
     left_out_strength: float
+    pinned_place: int | None = None
 
 
 def output_norms(weights: WeightsLike, layer: int, *, dtype: str = "float32") -> np.ndarray:
@@ -138,9 +140,12 @@ def output_norms(weights: WeightsLike, layer: int, *, dtype: str = "float32") ->
     return norms
 
 
-def strongest_neurons(trace: Trace, *, layer: int, n_shown: int, at: int | None = None) -> StrongestNeurons:
+def strongest_neurons(
+    trace: Trace, *, layer: int, n_shown: int, at: int | None = None, pinned: int | None = None
+) -> StrongestNeurons:
     """A layer's neurons by |activation| × output norm, at token `at`, or by their largest at any but the first.
 
+    pinned: a neuron that is shown after them if it is not one of them.
     Without `at` the first token has no say (unless it is alone): what happens at position 0 is often many times
     larger than anywhere else and says little about the text. Equal strengths stand in the order of their numbers.
     Raises: WeightsMissing.
@@ -150,6 +155,9 @@ def strongest_neurons(trace: Trace, *, layer: int, n_shown: int, at: int | None 
     strengths = np.abs(told).max(axis=0) * output_norms(trace.weights, layer, dtype=trace.dtype)  # [d_mlp]
     order = np.argsort(-strengths, kind="stable")
     shown, others = order[:n_shown], order[n_shown:]
+    place = int(np.flatnonzero(order == pinned)[0]) if pinned in others else None
+    if place is not None:
+        shown, others = np.append(shown, order[place]), others[others != pinned]
     return StrongestNeurons(
         layer=layer,
         neurons=shown,
@@ -157,6 +165,7 @@ def strongest_neurons(trace: Trace, *, layer: int, n_shown: int, at: int | None 
         strengths=strengths[shown],
         n_left_out=len(others),
         left_out_strength=float(strengths[others[0]]) if len(others) else 0.0,
+        pinned_place=place,
     )
 
 

@@ -132,6 +132,8 @@ def neuron_map(
 ) -> go.Figure:
     """Activations of a layer's strongest neurons, a row a neuron, a column a token; strongest on top.
 
+    One that is there because it is selected has the last row, below a gap.
+
     revision: names trace and layer; while it stays the same, a redrawn figure keeps the person's zoom. The colours
     reach as far as the largest activation without the first token's; the first token may lie beyond them.
     """
@@ -150,8 +152,12 @@ def neuron_map(
     rows = Axis("neuron, strongest first", [f"neuron {name}" for name in names], list(range(len(names))), names)
     tokens = token_axis(texts, frame)
     summary = f"Activations of {len(names)} neurons of layer {strongest.layer} at {len(texts)} tokens."
-    figure = token_map([cells], across=tokens, rows=rows, frame=frame, summary=summary, height=ROW * max(len(names), 8))
+    apart = [] if strongest.pinned_place is None else [_gap_above(len(names) - 1, len(texts), frame)]
+    height = ROW * max(len(names), 8)
+    figure = token_map([cells, *apart], across=tokens, rows=rows, frame=frame, summary=summary, height=height)
     figure.update_yaxes(range=[len(names) - 0.5, -0.5])
+    places = {"layer": strongest.layer, "neurons": strongest.neurons.tolist(), "cells": [len(names), len(texts)]}
+    figure.update_layout(meta={"summary": summary} | places)
     crop(figure, n_tokens=len(texts), pos=pos, revision=revision, frame=frame)
     return figure
 
@@ -233,10 +239,15 @@ def _other_tokens(norms: np.ndarray, *, against: Against, frame: Frame) -> go.He
 
 def _gap(n_point: int, frame: Frame) -> go.Scatter:
     """A line in the paper's colour between the first token and the others."""
+    return _line([0.5, 0.5], [-0.5, n_point - 0.5], frame)
+
+
+def _gap_above(row: int, n_tokens: int, frame: Frame) -> go.Scatter:
+    """A line in the paper's colour between a row and those above it."""
+    return _line([-0.5, n_tokens - 0.5], [row - 0.5] * 2, frame)
+
+
+def _line(x: list[float], y: list[float], frame: Frame) -> go.Scatter:
     return go.Scatter(
-        x=[0.5, 0.5],
-        y=[-0.5, n_point - 0.5],
-        mode="lines",
-        line={"color": frame.colours.paper, "width": 4},
-        hoverinfo="skip",
+        x=x, y=y, mode="lines", line={"color": frame.colours.paper, "width": 4}, hoverinfo="skip", showlegend=False
     )

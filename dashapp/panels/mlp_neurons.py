@@ -19,19 +19,20 @@ N_SHOWN: Final = 48  # rows with room for a neuron's number each
 N_SHOWN_NARROW: Final = 32
 
 
-def draw(trace: Trace, *, pos: int, layer: int | None, order: Order, frame: Frame) -> Drawn:
-    """A row a neuron, a column a token."""
+def draw(trace: Trace, *, pos: int, layer: int | None, neuron: int | None, order: Order, frame: Frame) -> Drawn:
+    """A row a neuron, a column a token; the selected neuron has one in any case."""
     shown, why = layer_shown(layer)
     strongest = strongest_neurons(
         trace,
         layer=shown,
         n_shown=N_SHOWN_NARROW if frame.is_narrow else N_SHOWN,
         at=pos if order == "token" else None,
+        pinned=neuron if layer is not None else None,
     )
     figure = neuron_map(
         strongest, texts=trace.token_texts, pos=pos, revision=f"{trace.key} {shown} {order}", frame=frame
     )
-    parts = [_left_out(strongest, trace), _beyond(strongest, trace), cropped(trace, pos, frame)]
+    parts = [_left_out(strongest, trace), _pinned(strongest), _beyond(strongest, trace), cropped(trace, pos, frame)]
     return Drawn(figure=figure, foot=why + " ".join(part for part in parts if part))
 
 
@@ -44,13 +45,22 @@ def cropped(trace: Trace, pos: int, frame: Frame) -> str:
 
 
 def _left_out(strongest: StrongestNeurons, trace: Trace) -> str:
-    n_shown, d_mlp = len(strongest.neurons), trace.config.d_mlp
+    n_shown, d_mlp = len(strongest.neurons) - (strongest.pinned_place is not None), trace.config.d_mlp
     if not strongest.n_left_out:
         return f"All {n_shown} neurons of layer {strongest.layer}."
     return (
         f"The {n_shown} strongest of {d_mlp:,} neurons of layer {strongest.layer}; {strongest.n_left_out:,} "
         f"are left out, the strongest of them at {strongest.left_out_strength:.3g} where the first row has "
         f"{strongest.strengths[0]:.3g} (|activation| × output norm)."
+    )
+
+
+def _pinned(strongest: StrongestNeurons) -> str:
+    if strongest.pinned_place is None:
+        return ""
+    return (
+        f"Below them is the selected neuron {strongest.neurons[-1]}, in place {strongest.pinned_place + 1:,} with "
+        f"{strongest.strengths[-1]:.3g}."
     )
 
 
@@ -77,13 +87,15 @@ MLP_NEURONS = Panel(
         Formula("neuron-write"),
         "Position 0 behaves differently: often a few neurons are many times larger there than anywhere else, whatever "
         "the text. It is drawn, but neither the order over the whole prompt nor the colours follow it.",
+        "Click a cell, or go to it with the arrow keys, to select neuron and token. The selected neuron keeps a row "
+        "below the others when it is not one of the strongest.",
         "GELU never goes below −0.17, so what is strong is nearly always positive.",
         "Source: Geva et al. 2021, Transformer Feed-Forward Layers Are Key-Value Memories; Hendrycks & Gimpel 2016.",
         "It does not show what a neuron stands for: many take part in several unrelated things, and a long step in "
         "the stream may be cancelled by another.",
     ),
-    reads=("pos", "layer"),
-    marks="pos",
+    reads=("pos", "layer", "neuron"),
+    marks="neuron_pos",
     knobs=(
         Knob(name="order", label="Order by", options={"prompt": "largest at any token", "token": "the selected token"}),
     ),

@@ -48,6 +48,7 @@ Mark = Literal[
     "source",
     "lines",
     "neuron",
+    "neuron_pos",
     "lens",
 ]
 

@@ -176,6 +176,20 @@ def test_equals_stand_in_the_order_of_their_numbers() -> None:
     assert list(found.neurons) == [1, 3, 0, 2, 4]
 
 
+def test_a_neuron_that_was_asked_for_comes_last_if_it_is_not_among_the_strongest() -> None:
+    trace = planted([[0] * 5, [3, 9, 5, 1, 7]], [1] * 5)
+    found = strongest_neurons(trace, layer=0, n_shown=2, pinned=0)
+    assert list(found.neurons) == [1, 4, 0]
+    assert found.pinned_place == 3
+    np.testing.assert_allclose(found.activations[-1], [0, gelu(np.array([3.0]))[0]])
+    assert (found.n_left_out, found.left_out_strength) == (2, pytest.approx(5, rel=1e-6))
+    second = strongest_neurons(trace, layer=0, n_shown=2, pinned=2)  # the strongest of those left out
+    assert (list(second.neurons), second.left_out_strength) == ([1, 4, 2], pytest.approx(3, rel=2e-3))
+    for pinned in (None, 1, 4):
+        found = strongest_neurons(trace, layer=0, n_shown=2, pinned=pinned)
+        assert (list(found.neurons), found.pinned_place, found.n_left_out) == ([1, 4], None, 3)
+
+
 def test_order_is_that_of_a_search_through_all(trace: Trace, text_model: GPT2) -> None:
     layer = 2
     w_out = text_model.state_dict()[f"h.{layer}.mlp.c_proj.weight"].double().numpy()

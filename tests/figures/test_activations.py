@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -152,6 +153,18 @@ def test_tokens_are_labelled_beside_the_map_on_an_axis_that_follows_the_cells() 
     )  # fmt: skip
     assert len(many.layout.xaxis2.ticktext) <= 60
     assert len(many.layout.xaxis.ticktext) == 500
+
+
+def test_a_selected_neuron_is_the_last_row_below_a_gap() -> None:
+    pinned = dataclasses.replace(strongest(), pinned_place=40)
+    figure = neuron_map(pinned, texts=TEXTS, pos=1, revision="r", frame=WIDE)
+    gap = figure.data[1]
+    assert (list(gap.x), list(gap.y)) == ([-0.5, 3.5], [1.5, 1.5])
+    assert gap.line.color == THEMES["light"].paper
+    assert len(neuron_map(strongest(), texts=TEXTS, pos=1, revision="r", frame=WIDE).data) == len(figure.data) - 1
+    assert list(figure.layout.meta["neurons"]) == [412, 7, 30]
+    assert figure.layout.meta["layer"] == 1
+    assert tuple(figure.layout.meta["cells"]) == (3, 4)
 
 
 def test_zoom_is_kept_while_the_trace_and_the_layer_stay() -> None:

@@ -390,3 +390,22 @@ test("a column of a layer selects it, what stands before the layers selects noth
   assert.deepEqual([band.x0, band.x1, band.yref], [0.5, 1.5, "paper"]);
   assert.deepEqual(outlines({ layer: null }, "red"), []);
 });
+
+test("a cell of a layer's neurons selects neuron, layer and token, and is walked by arrow keys", () => {
+  const { outlines, picks, moves } = panels.KINDS.neuron_pos;
+  const graph = { layout: { meta: { layer: 2, neurons: [412, 7, 30], cells: [3, 5] } } };
+  assert.deepEqual(picks({ x: 4, y: 1 }, graph), { layer: 2, neuron: 7, pos: 4 });
+  const step = (key, chosen) => moves(key, chosen, null, graph);
+  assert.deepEqual(step("ArrowDown", { layer: 2, neuron: 7, pos: 3 }), { layer: 2, neuron: 30, pos: 3 });
+  assert.deepEqual(step("ArrowDown", { layer: 2, neuron: 30, pos: 3 }), { layer: 2, neuron: 30, pos: 3 });
+  assert.deepEqual(step("ArrowRight", { layer: 2, neuron: 30, pos: 3 }), { layer: 2, neuron: 30, pos: 4 });
+  assert.deepEqual(step("ArrowLeft", { layer: null, neuron: null, pos: 3 }), { layer: 2, neuron: 412, pos: 3 });
+  assert.deepEqual(step("ArrowDown", { layer: 1, neuron: 7, pos: 3 }), { layer: 2, neuron: 412, pos: 3 }); // 7 of another layer
+  assert.deepEqual(step("Escape", { layer: 2, neuron: 7, pos: 3 }), { neuron: null });
+  assert.equal(step("x", { layer: 2, neuron: 7, pos: 3 }), null);
+  const [column, row] = outlines({ layer: 2, neuron: 30, pos: 1 }, "red", graph);
+  assert.deepEqual([column.x0, column.x1, column.yref], [0.5, 1.5, "paper"]);
+  assert.deepEqual([row.y0, row.y1, row.xref], [1.5, 2.5, "paper"]);
+  assert.equal(outlines({ layer: 1, neuron: 30, pos: 1 }, "red", graph).length, 1);
+  assert.equal(outlines({ layer: 2, neuron: 8, pos: 1 }, "red", graph).length, 1);
+});

@@ -83,6 +83,19 @@ def test_neurons_left_out_are_counted_and_the_strongest_of_them_is_told() -> Non
     assert "The 32 strongest" in foot("mlp-neurons", largest(), narrow=True)
 
 
+def test_the_selected_neuron_has_a_row_in_any_case() -> None:
+    def drawn(neuron: int | None) -> Any:
+        return draw(PANELS["mlp-neurons"], largest(), view(5, layer=0, order="prompt") | {"neuron": neuron})
+
+    without = list(drawn(None).figure.layout.meta["neurons"])
+    other = next(neuron for neuron in range(3072) if neuron not in without)
+    shown = drawn(other)
+    assert list(shown.figure.layout.meta["neurons"]) == [*without, other]
+    assert "The 48 strongest of 3,072 neurons of layer 0; 3,023 are left out" in shown.foot
+    assert f"Below them is the selected neuron {other}, in place " in shown.foot
+    assert drawn(without[3]).foot == drawn(None).foot
+
+
 def test_all_neurons_of_a_small_layer_are_shown(trace: Trace) -> None:
     assert foot("mlp-neurons", trace, layer=0).startswith("All 11 neurons of layer 0.")
 

@@ -77,7 +77,8 @@
    * each where the figure says. layer_pos, head_pos: tokens along x, layers or heads along y. bar: a token a bar. tree: a
    * token a mark, which may open another text. token: a token of the vocabulary a cell; choosing the chosen one again
    * chooses none. vocabulary: the same, a bar each. source: a head and a token that it looks at, a bar each. lines: a
-   * token at each end of a line. neuron: a neuron a bar. lens: tokens along x, a token of the vocabulary a cell, which a
+   * token at each end of a line. neuron: a neuron a bar. neuron_pos: a neuron a row,
+   * tokens along x. lens: tokens along x, a token of the vocabulary a cell, which a
    * second click chooses.
    */
   const KINDS = {
@@ -172,6 +173,12 @@
       picks: ({ customdata }) => neuronOf(customdata),
       moves: nextNeuron,
       says: "Neurons: up and down select one, Escape none",
+    },
+    neuron_pos: {
+      outlines: (chosen, colour, graph) => [...outline(chosen.pos, colour), ...stripe(neuronRow(chosen, graph), colour)],
+      picks: ({ x, y }, graph) => cellOfNeuron(graph, y, x),
+      moves: (key, chosen, _trace, graph) => nextCell(key, { row: neuronRow(chosen, graph), column: chosen.pos }, graph, (row, column) => cellOfNeuron(graph, row, column)),
+      says: "Neurons and tokens: arrow keys select them, Escape no neuron",
     },
     lens: {
       outlines: ({ pos }, colour) => outline(pos, colour),
@@ -311,6 +318,19 @@
     if (!step) return null;
     const from = neuronBar(chosen, trace);
     return neuronOf(trace.customdata[from === null ? 0 : Math.min(trace.customdata.length - 1, Math.max(0, from + step))]);
+  }
+
+  /** The row of the selected neuron in a map of one layer's neurons; null where it has none. */
+  function neuronRow({ layer, neuron }, graph) {
+    const { layer: shown, neurons = [] } = metaOf(graph);
+    const row = layer === shown ? neurons.indexOf(neuron) : -1;
+    return row < 0 ? null : row;
+  }
+
+  /** What a row and column of such a map select; no row lets the neuron go. */
+  function cellOfNeuron(graph, row, column) {
+    const { layer, neurons } = metaOf(graph);
+    return row === null ? { neuron: null } : { layer, neuron: neurons[row], pos: column };
   }
 
   /** Of a lens of the whole text: its column first, then the word in the cell as target. */
