@@ -78,7 +78,7 @@ def head_grid(
     n_row = len(cells)
     most_pixels = min(LARGEST_CELL, math.isqrt(MOST_SPRITE_BYTES // (n_row * n_head)))
     pixels = mosaic(fitting(arranged(tiles, cells)), most_tile_pixels=most_pixels)
-    hover = [[_head_sentence(scores, of, names.get(of)) if of else "" for of in row] for row in cells]
+    hover = [[_head_sentence(scores, of, names.get(of), frame) if of else "" for of in row] for row in cells]
     clear = [(0, "rgba(0,0,0,0)"), (1, "rgba(0,0,0,0)")]
     over = go.Heatmap(
         z=np.array([[0 if of else np.nan for of in row] for row in cells], dtype=np.float32),
@@ -368,11 +368,11 @@ def _channels(colour: str) -> Colour:
     return red, green, blue
 
 
-def _head_sentence(scores: KindScores, of: Head, name: HeadName | None) -> str:
+def _head_sentence(scores: KindScores, of: Head, name: HeadName | None, frame: Frame) -> str:
     place = of.layer, of.head
     called = f"<br>{name.words}" if name else ""
     return (
-        f"layer {of.layer}, head {of.head}: entropy {scores.entropy_nats[place]:.2g} nats,<br>"
+        f"layer {of.layer}, head {of.head}: entropy {frame.of_nats(scores.entropy_nats[place]):.2g} {frame.units},<br>"
         f"mean distance {scores.distance_tokens[place]:.2g} tokens,<br>"
         f"{weight(scores.first[place])} on the first token, {weight(scores.previous[place])} on the one before,<br>"
         f"{weight(scores.duplicate[place])} on earlier copies, {weight(scores.induction[place])} on what followed "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,14 +17,7 @@ from dashapp.figures.tokens import label, ticks
 
 Colour = Literal["top", "prob", "logprob", "rank", "entropy", "kl"]
 
-COLOURS: Final[Mapping[Colour, str]] = {
-    "top": "probability of the likeliest token",
-    "prob": "probability of the target",
-    "logprob": "log₂ of the target’s probability",
-    "rank": "place of the target, 1 the likeliest",
-    "entropy": "entropy (bits)",
-    "kl": "bits from the output (KL)",
-}
+INFORMATION: Final = ("logprob", "entropy", "kl")  # what is told in bits or nats
 CELL: Final = 24  # pixels of a row with texts
 ROW: Final = 14  # and of one without
 MOST_POINTS: Final = 60  # rows; of a deeper model, those within layers are left out,
@@ -38,6 +31,7 @@ SHORTEST: Final = 6  # and in the hovers of a whole text, which are sent for eac
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapCells:
     """top_ids: int [point pos], −1 where it is not known. values: float [point pos], what `colour` names; NaN likewise.
+    Of what is told in bits or nats they are bits; of a rank, the decimal logarithm of the place.
 
     ranks: int [point pos], where `colour` is rank. settles_at: int [pos], None while it is not known. target: what the
     target is, in words. d_vocab: how many tokens there are to choose from.
@@ -50,6 +44,18 @@ class MapCells:
     settles_at: np.ndarray | None
     target: str
     d_vocab: int
+
+
+def colour_title(colour: Colour, frame: Frame) -> str:
+    """What the colours are."""
+    return {
+        "top": "probability of the likeliest token",
+        "prob": "probability of the target",
+        "logprob": f"{frame.log} of the target’s probability",
+        "rank": "place of the target, 1 the likeliest",
+        "entropy": f"entropy ({frame.units})",
+        "kl": f"{frame.units} from the output (KL)",
+    }[colour]
 
 
 def lens_map_figure(
@@ -66,6 +72,8 @@ def lens_map_figure(
     names: id → text. texts: of all tokens. span: the first token shown, and the one after the last; few enough have the
     likeliest token in each cell. A line crosses each column below the point from which on the likeliest token stays.
     """
+    if cells.colour in INFORMATION:
+        cells = replace(cells, values=cells.values * frame.per_bit)
     start, end = span
     n_point = len(cells.top_ids)
     points = point_places(n_point, end - start)
@@ -82,7 +90,7 @@ def lens_map_figure(
         colorscale=scale,
         customdata=ids.tolist(),  # as lists: the browser reads ids from it
         text=_hover_texts(cells, ids, points, span, names, longest=LONGEST if has_texts else SHORTEST),
-        hovertemplate=f"%{{y}}, after %{{x}}: {_sentence(cells)}<extra></extra>",
+        hovertemplate=f"%{{y}}, after %{{x}}: {_sentence(cells, frame)}<extra></extra>",
         hoverongaps=False,
         xgap=1 if has_texts else 0,
         ygap=1 if has_texts else 0,
@@ -103,7 +111,7 @@ def lens_map_figure(
     margin = figure.layout.margin
     figure.update_layout(height=figure.layout.height + ABOVE - margin.t, uirevision=f"{revision} {start} {end}")
     figure.update_layout(margin={"l": 104 if frame.is_narrow else 132, "t": ABOVE})
-    say_above(figure, COLOURS[cells.colour], frame)
+    say_above(figure, colour_title(cells.colour, frame), frame)
     figure.update_xaxes(range=[start - 0.5, max(end, start + 4) - 0.5])
     figure.update_yaxes(range=[-0.5, n_point - 0.5])
     return figure
@@ -149,22 +157,22 @@ def _colours(cells: MapCells, frame: Frame) -> tuple[ColourScale, tuple[float, f
             backwards = [(1 - place, colour) for place, colour in reversed(amounts)]
             return backwards, (0.0, math.log10(cells.d_vocab)), bar
         case "entropy":
-            return amounts, (0.0, math.log2(cells.d_vocab)), {}
+            return amounts, (0.0, math.log2(cells.d_vocab) * frame.per_bit), {}
         case "kl":
             known = cells.values[np.isfinite(cells.values)]
             return amounts, (0.0, max(1e-3, max(known, default=0.0))), {}
 
 
-def _sentence(cells: MapCells) -> str:
+def _sentence(cells: MapCells, frame: Frame) -> str:
     """The end of a cell's hover."""
     likeliest = "‘%{text}’ is likeliest"
     return {
         "top": f"{likeliest}, with %{{z:.3p}}",
         "prob": f"{likeliest}; {cells.target} has %{{z:.3p}}",
-        "logprob": f"{likeliest}; the log₂ probability of {cells.target} is %{{z:.3g}}",
+        "logprob": f"{likeliest}; the {frame.log} probability of {cells.target} is %{{z:.3g}}",
         "rank": f"{cells.target} is at place %{{text}}",
-        "entropy": f"{likeliest}; entropy %{{z:.3g}} bits",
-        "kl": f"{likeliest}; %{{z:.3g}} bits from the output",
+        "entropy": f"{likeliest}; entropy %{{z:.3g}} {frame.units}",
+        "kl": f"{likeliest}; %{{z:.3g}} {frame.units} from the output",
     }[cells.colour]
 
 

@@ -54,7 +54,7 @@ def lens_figure(
     )
     say_above(figure, "probability", frame)
     _axes(figure, n_point, lens, frame)
-    _measure_axis(figure, lens, measure)
+    _measure_axis(figure, lens, measure, frame)
     return figure
 
 
@@ -66,7 +66,7 @@ def _cells(lens: Lens, names: Mapping[int, str], n_point: int, frame: Frame) -> 
         zmax=1,
         customdata=ids.tolist(),  # as lists: the browser reads ids from it
         hovertext=[
-            [_cell_sentence(lens, names, point, column, n_point) for column in range(ids.shape[1])]
+            [_cell_sentence(lens, names, point, column, frame) for column in range(ids.shape[1])]
             for point in range(n_point)
         ],
         hoverinfo="text",
@@ -95,11 +95,13 @@ def _cell_text(token: int, lens: Lens, names: Mapping[int, str], frame: Frame) -
     return f"{MARK} {text}" if token == lens.followed[0] else text
 
 
-def _cell_sentence(lens: Lens, names: Mapping[int, str], point: int, column: int, n_point: int) -> str:
+def _cell_sentence(lens: Lens, names: Mapping[int, str], point: int, column: int, frame: Frame) -> str:
+    n_point = len(lens.top_ids)
+    entropy, kl = (frame.information(float(bits[point])) for bits in (lens.entropy_bits, lens.kl_bits))
     prob = percent(float(lens.top_probs[point, column]))
     return (
         f"{point_name(point, n_point)}: ‘{label(names[int(lens.top_ids[point, column])])}’ with {prob}<br>"
-        f"entropy {lens.entropy_bits[point]:.3g} bits, {lens.kl_bits[point]:.3g} bits from the output"
+        f"entropy {entropy}, {kl} from the output"
     )
 
 
@@ -107,9 +109,11 @@ def _lines(lens: Lens, texts: Sequence[str], measure: Measure, frame: Frame) -> 
     """One measure along the points: a line a followed token, or one for all."""
     colours = frame.colours
     if measure in ("kl", "entropy"):
-        values = lens.kl_bits if measure == "kl" else lens.entropy_bits
-        sentence = "%{x:.3g} bits from the output" if measure == "kl" else "entropy %{x:.3g} bits"
-        return [_line(values, MEASURES[measure], sentence, {"color": colours.amount}, "circle")]
+        amount = f"%{{x:.3g}} {frame.units}"
+        sentence = f"{amount} from the output" if measure == "kl" else f"entropy {amount}"
+        return [
+            _line(_information(lens, measure, frame), MEASURES[measure], sentence, {"color": colours.amount}, "circle")
+        ]
     shades, n_dash, n_symbol = (colours.amount, colours.ink, colours.muted), len(DASHES), len(SYMBOLS)
     lines = []
     for row, text in enumerate(texts):
@@ -118,6 +122,11 @@ def _lines(lens: Lens, texts: Sequence[str], measure: Measure, frame: Frame) -> 
         sentence = text + (" with %{x:.3p}" if measure == "probability" else ": place %{x:,}")
         lines.append(_line(values, text, sentence, {"color": colour, "dash": dash}, symbol))
     return lines
+
+
+def _information(lens: Lens, measure: Measure, frame: Frame) -> np.ndarray:
+    """Entropy or divergence at every point, in the unit of the frame."""
+    return (lens.kl_bits if measure == "kl" else lens.entropy_bits) * frame.per_bit
 
 
 def _line(values: np.ndarray, name: str, sentence: str, line: dict[str, Any], symbol: str) -> go.Scatter:
@@ -186,7 +195,7 @@ def _legend_place(frame: Frame) -> dict[str, Any]:
     return {"y": 1, "yanchor": "bottom"}
 
 
-def _measure_axis(figure: go.Figure, lens: Lens, measure: Measure) -> None:
+def _measure_axis(figure: go.Figure, lens: Lens, measure: Measure, frame: Frame) -> None:
     if measure == "probability":
         figure.update_layout(xaxis2={"title_text": "probability", "range": [-0.03, 1.03], "tickformat": "~%"})
         figure.update_layout(xaxis2={"tickvals": [0, 0.5, 1]})
@@ -195,9 +204,8 @@ def _measure_axis(figure: go.Figure, lens: Lens, measure: Measure) -> None:
         figure.update_layout(xaxis2={"title_text": "place, 1 the likeliest", "type": "log", "dtick": 1})
         figure.update_layout(xaxis2={"range": [-0.1, furthest + 0.15], "nticks": 5, "tickformat": "~s"})
     else:
-        values = lens.kl_bits if measure == "kl" else lens.entropy_bits
-        title = "bits from the output" if measure == "kl" else "entropy (bits)"
-        reach = max(1e-3, float(values.max()))
+        title = f"{frame.units} from the output" if measure == "kl" else f"entropy ({frame.units})"
+        reach = max(1e-3, float(_information(lens, measure, frame).max()))
         figure.update_layout(xaxis2={"title_text": title, "range": [-0.03 * reach, 1.05 * reach], "nticks": 4})
 
 

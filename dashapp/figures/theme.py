@@ -112,6 +112,11 @@ class Frame:
         return THEMES[self.theme]
 
     @property
+    def log(self) -> str:
+        """The logarithm that gives its unit."""
+        return "log₂" if self.units == "bits" else "ln"
+
+    @property
     def amount_scale(self) -> ColourScale:
         """For what has no sign: the paper's colour at 0, then ever further from it."""
         return [(i / 4, colour) for i, colour in enumerate(AMOUNTS[self.theme])]

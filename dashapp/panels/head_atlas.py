@@ -32,7 +32,7 @@ On = Literal["prompt", "probe"]
 Only = Literal["all", "named", "layer"]
 
 MOST_ROWS: Final = 24
-UNITS: Final[Mapping[str, str]] = {"entropy_nats": " nats", "distance_tokens": " tokens"}
+WITH_UNIT: Final = ("entropy_nats", "distance_tokens")  # the others are shares
 IN_FULL: Final[dict[Score, str]] = {
     "previous": "Attention to the token before",
     "duplicate": "Attention to earlier copies of the token",
@@ -70,14 +70,14 @@ def work(trace: Trace, **_chosen: object) -> Work:
 
 def _maps(trace: Trace, probe: HeadProbe | None, score: Score, said: str, frame: Frame) -> Drawn:
     nothing = np.full((trace.config.n_layer, trace.config.n_head), np.nan)
-    unit, full = UNITS.get(score, ""), IN_FULL[score]
+    unit, full = _unit(score, frame), IN_FULL[score]
     if score == "copying":
         values = probe.copying if probe else nothing
         figure = score_maps([ScoreMap(title=f"{full} (of the weights)", values=values)], low=-1, high=1, frame=frame)
         return Drawn(figure=figure, foot=f"−1 lowers the logit of the token looked at, 1 raises it. {said}")
-    on_prompt = getattr(prompt_scores(trace), score)
-    on_probe = getattr(probe.scores, score) if probe else nothing
-    high = 1.0 if score not in UNITS else max(1e-6, float(on_prompt.max()), float(np.nan_to_num(on_probe).max()))
+    on_prompt = _values(prompt_scores(trace), score, frame)
+    on_probe = _values(probe.scores, score, frame) if probe else nothing
+    high = 1.0 if score not in WITH_UNIT else max(1e-6, float(on_prompt.max()), float(np.nan_to_num(on_probe).max()))
     maps = [
         ScoreMap(title=f"{full}, on this prompt", values=on_prompt, unit=unit),
         ScoreMap(title="on the probe" if frame.is_narrow else f"{full}, on the probe", values=on_probe, unit=unit),
@@ -86,6 +86,17 @@ def _maps(trace: Trace, probe: HeadProbe | None, score: Score, said: str, frame:
     reach = f"Colours reach from 0 to {high:.3g}{unit}."
     parts = [reach, _by_layer(on_prompt, unit), _none(on_prompt, score), said]
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
+
+
+def _unit(score: str, frame: Frame) -> str:
+    """What stands after a number of a score."""
+    return {"entropy_nats": f" {frame.units}", "distance_tokens": " tokens"}.get(score, "")
+
+
+def _values(scores: KindScores, score: str, frame: Frame) -> np.ndarray:
+    """A score of every head, entropies in the unit of the frame."""
+    values: np.ndarray = getattr(scores, score)
+    return values * frame.of_nats(1.0) if score == "entropy_nats" else values
 
 
 def _by_layer(values: np.ndarray, unit: str) -> str:
@@ -117,7 +128,7 @@ def _table(
     values, sorted_by = _sorted_by(scores, probe, score, on)
     heads = [head for head in sorted_heads(values) if _is_wanted(head, names, only, layer)]
     shown = heads[:MOST_ROWS]
-    columns = _columns(scores, probe, shown)
+    columns = _columns(scores, probe, shown, frame)
     titles = [f"{of.layer}.{of.head}" + (f" {names[of].letter}" if of in names else "") for of in shown]
     figure = score_table(shown, titles, columns, frame=frame)
     rest = f"{len(heads) - MOST_ROWS:,} more heads are not shown." if len(heads) > MOST_ROWS else ""
@@ -143,15 +154,16 @@ def _is_wanted(head: Head, names: Mapping[Head, HeadName], only: Only, layer: in
     return only != "named" or not names or head in names
 
 
-def _columns(scores: KindScores, probe: HeadProbe | None, shown: list[Head]) -> list[Column]:
+def _columns(scores: KindScores, probe: HeadProbe | None, shown: list[Head], frame: Frame) -> list[Column]:
     places = tuple(np.array([[of.layer, of.head] for of in shown]).T)
     columns = []
     for name in KindScores.__dataclass_fields__:
-        pair = [("here", getattr(scores, name))] + ([("probe", getattr(probe.scores, name))] if probe else [])
-        most = max(float(values.max()) for _where, values in pair) if name in UNITS else 1.0
+        pair = [("here", _values(scores, name, frame))]
+        pair += [("probe", _values(probe.scores, name, frame))] if probe else []
+        most = max(float(values.max()) for _where, values in pair) if name in WITH_UNIT else 1.0
         for where, values in pair:
             title = f"{SCORES[name]}, {where}"
-            columns.append(Column(title=title, values=values[places], most=most, unit=UNITS.get(name, "")))
+            columns.append(Column(title=title, values=values[places], most=most, unit=_unit(name, frame)))
     if probe:
         columns.append(Column(title=SCORES["copying"], values=probe.copying[places], most=1.0))
     return columns

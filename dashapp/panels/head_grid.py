@@ -92,7 +92,8 @@ HEAD_GRID = Panel(
         "that looks at the token before; a left edge is one that rests on the first token; a block is one that looks "
         "everywhere.",
         Formula("attention"),
-        "Entropy of a row, in nats: 0 when the query looks at one token, ln n when it looks at n tokens evenly.",
+        "Entropy of a row: 0 when the query looks at one token, the logarithm of n when it looks at n tokens evenly, "
+        "told in bits or nats as the header says. The formula is in nats.",
         Formula("attention-entropy"),
         "Mean distance, in tokens:",
         Formula("attention-distance"),

@@ -51,7 +51,7 @@ def draw(
         measure=measure,
         frame=frame,
     )
-    return Drawn(figure=figure, foot=" ".join([_foot(lens, trace), *faults]))
+    return Drawn(figure=figure, foot=" ".join([_foot(lens, trace, frame), *faults]))
 
 
 def written_tokens(follow: str, d_vocab: int) -> tuple[list[int], list[str]]:
@@ -65,15 +65,16 @@ def written_tokens(follow: str, d_vocab: int) -> tuple[list[int], list[str]]:
     return tokens, faults
 
 
-def _foot(lens: Lens, trace: Trace) -> str:
+def _foot(lens: Lens, trace: Trace, frame: Frame) -> str:
     n_point = len(lens.top_ids)
     best = lens.followed[0]
     settles = point_name(lens.settles_at, n_point)
+    away = frame.information(float(lens.kl_bits[0]))
     return (
         f"After token {lens.pos} ‘{plain_label(trace.token_texts[lens.pos])}’ the output’s likeliest token is "
         f"‘{plain_label(token_text(best))}’ with {percent(float(lens.probs[0, -1]))}. It settles at ‘{settles}’: from "
         f"there on (dashed line) the likeliest token stays the same. At the start, {point_name(0, n_point)}, it stands "
-        f"at place {lens.ranks[0, 0] + 1:,}, {lens.kl_bits[0]:.3g} bits from the output. ▸ marks it. Click a token to "
+        f"at place {lens.ranks[0, 0] + 1:,}, {away} from the output. ▸ marks it. Click a token to "
         "make it the target; click it again to let it go."
     )
 
@@ -90,7 +91,8 @@ LOGIT_LENS = Panel(
         "last state. Then a step of the lens is what a layer adds to a logit, as in the attribution below, but the "
         "probabilities in between belong to no model. At the last point both are the model’s output.",
         Formula("kl"),
-        "Bits are nats divided by ln 2. p is the output, q is what the lens says at the point.",
+        "The formula is in nats; bits, the other unit that the header offers, are nats divided by ln 2. p is the "
+        "output, q is what the lens says at the point.",
         "Keyboard: with the figure in focus, 1 to 5 choose one of the output’s likeliest as target, Escape none.",
         "Source: nostalgebraist 2020, interpreting GPT: the logit lens; Belrose et al. 2023, Eliciting Latent "
         "Predictions from Transformers with the Tuned Lens.",

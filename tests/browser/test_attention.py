@@ -114,7 +114,7 @@ def test_a_hover_over_a_head_names_it_and_its_scores(page: Page, served: Served)
     open_attention(page, served)
     hover_at(page, GRID, 0.25, 0.5)
     said = region(page, GRID).locator(".hovertext").text_content() or ""
-    assert re.search(r"layer 1, head 0: entropy .* nats,.*mean distance .* tokens,.* on the first token", said), said
+    assert re.search(r"layer 1, head 0: entropy .* bits,.*mean distance .* tokens,.* on the first token", said), said
 
 
 def test_heads_can_be_walked_by_keyboard(page: Page, served: Served) -> None:

@@ -72,9 +72,12 @@ def test_a_pattern_fits_a_response_at_every_length(n_tokens: int) -> None:
 def test_a_hover_over_a_head_tells_its_scores_in_a_sentence() -> None:
     figure = head_grid(random_tiles(2, 3, 5), made_scores(2, 3), shade="even", frame=LIGHT)
     assert figure.data[0].text[1][0] == (
-        "layer 1, head 0: entropy 1.2 nats,<br>mean distance 6 tokens,<br>0.6 on the first token, 0.4 on the one "
+        "layer 1, head 0: entropy 1.7 bits,<br>mean distance 6 tokens,<br>0.6 on the first token, 0.4 on the one "
         "before,<br>0.3 on earlier copies, 0.15 on what followed them"
     )
+    nats = Frame(theme="light", units="nats")
+    figure = head_grid(random_tiles(2, 3, 5), made_scores(2, 3), shade="even", frame=nats)
+    assert figure.data[0].text[1][0].startswith("layer 1, head 0: entropy 1.2 nats,<br>")
 
 
 def test_heads_in_another_order_say_who_they_are_and_gaps_are_empty() -> None:

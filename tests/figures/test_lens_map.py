@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dashapp.figures.lens_map import COLOURS, Colour, MapCells, across, lens_map_figure, point_places, span_around
+from dashapp.figures.lens_map import Colour, MapCells, across, colour_title, lens_map_figure, point_places, span_around
 from dashapp.figures.theme import Frame
 
 WIDE, NARROW = Frame(theme="light"), Frame(theme="dark", is_narrow=True)
@@ -69,13 +69,30 @@ def test_a_stretch_keeps_its_tokens_places() -> None:
 def test_colours_reach_as_far_as_their_quantity_can(colour: Colour, ends: tuple[float, float]) -> None:
     shown = figure(colour)
     assert (shown.data[0].zmin, shown.data[0].zmax) == pytest.approx(ends)
-    assert shown.layout.annotations[0].text == COLOURS[colour]
+    assert shown.layout.annotations[0].text == colour_title(colour, WIDE)
 
 
 def test_a_logarithm_reaches_from_the_lowest_to_zero() -> None:
     shown = figure("logprob", values=-20.5 * VALUES)
     assert (shown.data[0].zmin, shown.data[0].zmax) == (-21, 0)
     assert figure("logprob", values=np.zeros((3, 4))).data[0].zmin == -1
+
+
+@pytest.mark.parametrize(
+    ("colour", "title", "hover"),
+    [
+        ("logprob", "ln of the target’s probability", "the ln probability of ‘·dog’ is %{z:.3g}"),
+        ("entropy", "entropy (nats)", "entropy %{z:.3g} nats"),
+        ("kl", "nats from the output (KL)", "%{z:.3g} nats from the output"),
+    ],
+)
+def test_information_is_told_in_nats_where_the_page_does(colour: Colour, title: str, hover: str) -> None:
+    in_bits, in_nats = figure(colour), figure(colour, frame=Frame(theme="light", units="nats"))
+    np.testing.assert_allclose(in_nats.data[0].z, np.asarray(in_bits.data[0].z) * np.log(2), rtol=1e-6)
+    assert in_nats.layout.annotations[0].text == title
+    assert hover in in_nats.data[0].hovertemplate
+    if colour == "entropy":
+        assert in_nats.data[0].zmax == pytest.approx(np.log(50_257))
 
 
 def test_the_first_place_is_deepest() -> None:

@@ -89,6 +89,16 @@ def test_the_line_is_the_measure_from_the_embeddings_up(measure: str, lines: Any
     assert figure.layout.xaxis2.title.text == title
 
 
+@pytest.mark.parametrize(("measure", "bits"), [("kl", LENS.kl_bits), ("entropy", LENS.entropy_bits)])
+def test_information_is_told_in_nats_where_the_page_does(measure: Any, bits: np.ndarray) -> None:
+    figure = lens(measure, frame=Frame(theme="light", units="nats"))
+    (line,) = (trace for trace in figure.data if trace.xaxis == "x2")
+    np.testing.assert_allclose(line.x, bits * np.log(2))
+    assert "nats" in line.hovertemplate
+    assert "nats" in figure.layout.xaxis2.title.text
+    assert figure.data[0].hovertext[0][0].endswith("entropy 0.416 nats, 2.77 nats from the output")
+
+
 def test_lines_of_tokens_are_told_apart_without_colour() -> None:
     lines = [trace for trace in lens().data if trace.xaxis == "x2"]
     assert [line.name for line in lines] == ["·cat (favourite)", "↵ (target)"]

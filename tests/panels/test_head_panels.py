@@ -71,6 +71,19 @@ def test_maps_show_the_scores_of_prompt_and_probe(trace: Trace, probed: Mapping[
     np.testing.assert_array_equal(copying.z, probed["copying"])
 
 
+@pytest.mark.parametrize(("units", "per_nat"), [("nats", 1), ("bits", 1 / np.log(2))])
+def test_entropies_are_told_in_the_unit_of_the_page(
+    trace: Trace, probed: Mapping[str, np.ndarray], units: str, per_nat: float
+) -> None:
+    maps = shown(HEAD_ATLAS, trace, probed, score="entropy_nats", units=units)
+    entropies = prompt_scores(trace).entropy_nats * per_nat
+    np.testing.assert_allclose(maps.figure.data[0].z[:, :2], entropies, rtol=1e-12)
+    assert maps.figure.data[0].text[1][0].endswith(f", {entropies[1, 0]:.3g} {units}")
+    assert f"0 to {max(entropies.max(), probed['entropy_nats'].max() * per_nat):.3g} {units}." in maps.foot
+    table = shown(HEAD_ATLAS, trace, probed, show="table", units=units).figure.data[0]
+    assert any(said.endswith(f" {units}") and "entropy, here" in said for said in table.text[0])
+
+
 def test_the_table_is_sorted_and_filtered(trace: Trace, probed: Mapping[str, np.ndarray]) -> None:
     result = named(probed, previous=[0.1, 0.9, 0.5, 0.2, 0.3, 0], duplicate=[0] * 6, induction=[0] * 6, first=[0] * 6)
     chosen = {"show": "table", "on": "probe"}
