@@ -9,7 +9,7 @@ from typing import Final
 import plotly.graph_objects as go
 
 from dashapp.analysis.continuations import Kind, Node
-from dashapp.figures.generation import percent
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
 

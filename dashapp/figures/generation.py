@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashapp.analysis.predictions import NextToken, Surprisals
+from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label, ticks
 
@@ -30,7 +31,8 @@ def next_tokens(expected: NextToken, *, texts: Sequence[str], after: str, scale:
         expected.probs,
         start=0,
         hover=[
-            f"‘{name}’ comes next with probability {percent(p)}" for name, p in zip(names, expected.probs, strict=True)
+            f"‘{name}’ comes next with probability {percent(float(p))}"
+            for name, p in zip(names, expected.probs, strict=True)
         ],
         marker={
             "color": colours.amount,
@@ -94,7 +96,7 @@ def _bars(probs: np.ndarray, *, start: int, hover: list[str], marker: dict[str, 
         x=probs,
         y=np.arange(start, start + len(probs)),
         orientation="h",
-        text=[percent(p) for p in probs],
+        text=[percent_label(float(p)) for p in probs],
         textposition="outside",
         cliponaxis=False,
         hovertext=hover,
@@ -116,10 +118,3 @@ def _surprisal_sentence(measured: Surprisals, texts: Sequence[str], pos: int, fr
 def _summary(expected: NextToken, names: Sequence[str], after: str) -> str:
     first = f"‘{names[0]}’ with {percent(float(expected.probs[0]))}"
     return f"After token {expected.pos} ‘{label(after)}’ the likeliest next token is {first}."
-
-
-def percent(prob: float) -> str:
-    """A probability with three significant digits, in per cent."""
-    if prob == 0:
-        return "0%"
-    return f"{100 * prob:.3g}%" if prob >= 1e-6 else f"{100 * prob:.1e}%".replace("-", "−")

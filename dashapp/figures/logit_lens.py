@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from dashapp.analysis.logit_lens import Lens
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
-from dashapp.figures.generation import percent
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import TEXT_SIZE, Frame, framed
 from dashapp.figures.token_map import MOST_TALL, point_name
 from dashapp.figures.tokens import label

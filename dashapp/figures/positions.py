@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dashapp.analysis.embeddings import PCA
 from dashapp.analysis.positions import SumParts
 from dashapp.figures.embeddings import FLATTEST, MAP_ROOM, MAP_ROOM_NARROW, colour_bar, map_shape
+from dashapp.figures.numbers import percent_label
 from dashapp.figures.space import Cloud, space
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label, ticks
@@ -26,7 +27,7 @@ def position_curve(found: PCA, *, n_tokens: int, dimensions: Dimensions, revisio
     n_tokens: of the text; later positions stand in it nowhere and are drawn smaller.
     """
     n_positions = len(found.points)
-    axes = [f"component {i + 1} ({100 * share:.3g} %)" for i, share in enumerate(found.shares)]
+    axes = [f"component {i + 1} ({percent_label(float(share))})" for i, share in enumerate(found.shares)]
     is_used = np.arange(n_positions) < n_tokens
     marker: dict[str, Any] = {
         "size": np.where(is_used, 5, 2) if dimensions == "3" else np.where(is_used, 7, 4),
@@ -151,5 +152,5 @@ def sum_bars(parts: SumParts, *, texts: Sequence[str], frame: Frame) -> go.Figur
 
 def _part_sentence(name: str, parts: SumParts, pos: int, value: float, text: str) -> str:
     whole = float(parts.whole[pos])
-    of_whole = f", {100 * value / whole:.3g} % of the sum’s {whole:.3g}" if whole > 0 else ""
+    of_whole = f", {percent_label(value / whole)} of the sum’s {whole:.3g}" if whole > 0 else ""
     return f"token {pos} ‘{label(text)}’, {name}: {value:.3g}{of_whole}".replace("-", "−")

@@ -10,7 +10,7 @@ from typing import Any, Final
 import plotly.graph_objects as go
 
 from dashapp.analysis.sampler import SamplerRow, SamplerSteps
-from dashapp.figures.generation import percent
+from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
 
@@ -88,7 +88,7 @@ def _wide_columns(steps: SamplerSteps, rows: Sequence[SamplerRow]) -> list[Colum
 def _narrow_columns(steps: SamplerSteps, rows: Sequence[SamplerRow], text: float) -> list[Column]:
     """Three columns of numbers and one that names the cuts; with larger text as many of them as have room."""
     n_cut = steps.n_tempered - steps.n_top_p
-    mass = percent(float(steps.tempered[steps.n_top_p : steps.n_tempered].sum()))
+    mass = percent_label(float(steps.tempered[steps.n_top_p : steps.n_tempered].sum()))
     cuts = Column(
         head=("cut by", f"{n_cut:,}", mass) if n_cut else ("cut by", "nothing", "is cut"),
         texts=["" if row.fate in ("kept", "temperature") else row.fate for row in rows],
@@ -109,17 +109,17 @@ def _n_fitting(text: float) -> int:
 def _shorter(column: Column) -> list[str]:
     """A column's texts for a telephone, where 0.000123% has no room."""
     shares = column.shares or [1.0] * len(column.texts)
-    short = f"&lt;{percent(SMALLEST)}"
+    short = f"&lt;{percent_label(SMALLEST)}"
     return [short if 0 < share < SMALLEST else text for text, share in zip(column.texts, shares, strict=True)]
 
 
 def _uncut_columns(steps: SamplerSteps, rows: Sequence[SamplerRow]) -> list[Column]:
     probs, tempered = [row.prob for row in rows], [row.tempered for row in rows]
     return [
-        Column(head=("", "probability", "T = 1"), texts=[percent(p) for p in probs], shares=probs),
+        Column(head=("", "probability", "T = 1"), texts=[percent_label(p) for p in probs], shares=probs),
         Column(
             head=("after", "temperature", f"T = {steps.settings.temperature:g}"),
-            texts=[percent(p) for p in tempered],
+            texts=[percent_label(p) for p in tempered],
             shares=tempered,
         ),
     ]
@@ -128,18 +128,18 @@ def _uncut_columns(steps: SamplerSteps, rows: Sequence[SamplerRow]) -> list[Colu
 def _cut_column(name: str, steps: SamplerSteps, n_kept: int, rows: Sequence[SamplerRow]) -> Column:
     """What passes a cut keeps its probability; what does not is called cut, and is gone from the next column."""
     shares = [row.tempered if row.place < n_kept else 0.0 for row in rows]
-    texts = [percent(row.tempered) if row.place < n_kept else "cut" if row.fate == name else "" for row in rows]
+    texts = [percent_label(row.tempered) if row.place < n_kept else "cut" if row.fate == name else "" for row in rows]
     n_before = steps.n_tempered if name == "top-k" else steps.n_top_k
     kept = "all kept" if n_kept == n_before else f"{n_kept:,} kept"
     return Column(
-        head=(f"after {name}", kept, percent(float(steps.tempered[:n_kept].sum()))), texts=texts, shares=shares
+        head=(f"after {name}", kept, percent_label(float(steps.tempered[:n_kept].sum()))), texts=texts, shares=shares
     )
 
 
 def _final_column(steps: SamplerSteps, rows: Sequence[SamplerRow]) -> Column:
     shares = [row.final for row in rows]
     head = ("renormalised", f"{steps.n_top_p:,} kept", "100%")
-    return Column(head=head, texts=[percent(p) for p in shares], shares=shares)
+    return Column(head=head, texts=[percent_label(p) for p in shares], shares=shares)
 
 
 # Drawn ----------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ SANS: Final = "Inter, system-ui, sans-serif"
 MONO: Final = "'JetBrains Mono', ui-monospace, monospace"
 TEXT_SIZE: Final = 14
 UNITS: Final[tuple[Units, ...]] = ("bits", "nats")  # of information; the first unless a person wants others
+LEAST_TOLD: Final = 1e-3  # of information; less is only called so
 TEXT_FACTORS: Final = (1, 1.25, 1.5, 2)  # how much larger a person may have all text
 
 
@@ -104,8 +105,9 @@ class Frame:
         return nats / math.log(2) * self.per_bit
 
     def information(self, bits: float) -> str:
-        """An amount of information with three digits and its unit: "2.35 bits", "1.63 nats"."""
-        return f"{bits * self.per_bit:.3g} {self.units}"
+        """An amount of information with three digits and its unit: "2.35 bits", "less than 0.001 nats"."""
+        amount = bits * self.per_bit
+        return f"{'less than 0.001' if 0 < abs(amount) < LEAST_TOLD else f'{amount:.3g}'} {self.units}"
 
     @property
     def colours(self) -> Theme:

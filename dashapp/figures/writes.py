@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dashapp.analysis.writes import LargestDimensions, Writes
 from dashapp.figures.activations import colour_limit
 from dashapp.figures.cells import ABOVE, bar_above, say_above
+from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.token_map import Axis, point_axis, point_name, token_map
 
@@ -90,7 +91,7 @@ def sentence(name: str, place: int, value: float, measure: Measure) -> str:
     who = "the embeddings" if place == EMBEDDINGS else f"{name} of layer {place}"
     match measure:
         case "share":
-            text = f"{who}: {100 * value:.3g} % of the last stream"
+            text = f"{who}: {percent(value)} of the last stream"
         case "length":
             text = f"{who}: wrote a vector {value:.3g} long"
         case "along":
@@ -137,8 +138,10 @@ def dimension_map(found: LargestDimensions, *, colour: Colour, frame: Frame) -> 
 
 def _words(found: LargestDimensions) -> list[list[str]]:
     """Value and share of each cell."""
-    pairs = np.stack([found.values, 100 * found.shares], axis=-1)
-    return [[f"{value:.3g}, {share:.3g} %".replace("-", "−") for value, share in row] for row in pairs.tolist()]
+    pairs = np.stack([found.values, found.shares], axis=-1)
+    return [
+        [f"{value:.3g}, {percent_label(share)}".replace("-", "−") for value, share in row] for row in pairs.tolist()
+    ]
 
 
 def _say_peaks(figure: go.Figure, found: LargestDimensions, frame: Frame) -> None:

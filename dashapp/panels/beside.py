@@ -120,10 +120,8 @@ def _divergence_words(found: Divergence, units: Units) -> str:
 
 
 def told(bits: float, units: Units = "bits") -> str:
-    """A divergence with three significant digits; below what rounding leaves, no number is made up."""
-    if bits < LEAST_BITS:
-        return f"less than 0.000001 {units}"
-    return Frame(theme="light", units=units).information(bits).replace("e-0", "e−")
+    """A divergence with three significant digits; for what is as small as rounding no number is made up."""
+    return Frame(theme="light", units=units).information(max(bits, LEAST_BITS))
 
 
 def _named(trace: Trace, pos: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dashapp.analysis.continuations import Kind, Node, Path, tree_of
 from dashapp.figures.continuations import number, tree
-from dashapp.figures.generation import percent
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import Work

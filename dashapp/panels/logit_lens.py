@@ -6,8 +6,8 @@ from typing import Final
 
 from dashapp.analysis.logit_lens import Lens, Scale, favourite, lens_at
 from dashapp.errors import DashappError
-from dashapp.figures.generation import percent
 from dashapp.figures.logit_lens import MEASURES, Measure, lens_figure
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.figures.token_map import point_name
 from dashapp.figures.tokens import plain_label

@@ -6,6 +6,7 @@ from typing import Final
 
 from dashapp.analysis.neurons import NeuronParts, neuron_at_work, neuron_parts, sparsity
 from dashapp.figures.neurons import neuron_figure, sparsity_bars, strongest_bars
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import label, plain_label
 from dashapp.model.tokenizer import token_text
@@ -81,10 +82,12 @@ def draw_sparsity(trace: Trace, *, frame: Frame) -> Drawn:
     """Two bars a layer."""
     found = sparsity(trace)
     first = "Position 0, which behaves differently, is left out of the means. " if found.without_first else ""
-    least, most = int(found.active.argmin()), int(found.active.argmax())
+    least, most = (
+        f"{percent(float(found.active[layer]))} (layer {layer})"
+        for layer in (int(found.active.argmin()), int(found.active.argmax()))
+    )
     foot = (
-        f"{first}Of the {trace.config.d_mlp:,} neurons of a layer, between {100 * found.active[least]:.3g} % (layer "
-        f"{least}) and {100 * found.active[most]:.3g} % (layer {most}) are above 0 at a token."
+        f"{first}Of the {trace.config.d_mlp:,} neurons of a layer, between {least} and {most} are above 0 at a token."
     )
     return Drawn(figure=sparsity_bars(found, frame), foot=foot)
 

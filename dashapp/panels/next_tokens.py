@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dashapp.analysis.predictions import NextToken, next_token
-from dashapp.figures.generation import Scale, next_tokens, percent
+from dashapp.figures.generation import Scale, next_tokens
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.model.tokenizer import token_text, token_texts

@@ -12,6 +12,7 @@ from dashapp.analysis.embeddings import pca, similarity
 from dashapp.analysis.positions import position_table, sum_parts
 from dashapp.errors import NotADimension
 from dashapp.figures.embeddings import similarity_square
+from dashapp.figures.numbers import percent
 from dashapp.figures.positions import MOST_LINES, Dimensions, position_curve, position_lines, sum_bars
 from dashapp.figures.theme import Frame
 from dashapp.panels.formulas import Formula
@@ -43,7 +44,7 @@ def draw_curve(trace: Trace, *, dimensions: Dimensions, first: str, frame: Frame
         revision=f"{trace.fingerprint} {dimensions} {first}",
         frame=frame,
     )
-    shares = " and ".join(f"{100 * share:.3g} %" for share in found.shares)
+    shares = " and ".join(percent(float(share)) for share in found.shares)
     said = f"The axes hold {shares} of the variance."
     if first == "out" and len(table) > 2:
         said += " They are those of all positions but the first, which is placed on them all the same."
@@ -62,19 +63,21 @@ def draw_lines(trace: Trace, *, shown: str, frame: Frame) -> Drawn:
         said = "Shown: the dimensions that vary most over the positions."
     share = measured.variances[wanted].sum() / max(float(measured.variances.sum()), 1e-30)
     figure = position_lines(table, wanted, n_tokens=trace.n_tokens, frame=frame)
-    return Drawn(figure=figure, foot=f"{_all_positions(trace)} {said} They hold {100 * share:.3g} % of the variance.")
+    return Drawn(
+        figure=figure, foot=f"{_all_positions(trace)} {said} They hold {percent(float(share))} of the variance."
+    )
 
 
 def draw_shares(trace: Trace, *, frame: Frame) -> Drawn:
     """What token and position bring to each token's sum."""
     parts = sum_parts(trace)
     figure = sum_bars(parts, texts=trace.token_texts, frame=frame)
-    share = float(np.nanmean(parts.position_shares))
+    share = percent(float(np.nanmean(parts.position_shares)))
     n_apart = int((parts.both < 0).sum())
     return Drawn(
         figure=figure,
         foot=(
-            f"On average the positional embedding has {100 * share:.3g} % of the squared length that the two have by "
+            f"On average the positional embedding has {share} of the squared length that the two have by "
             f"themselves. For {n_apart:,} of {trace.n_tokens:,} tokens they point apart: then “both together” is "
             "below zero and shortens the sum."
         ),

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 
 from dashapp.analysis.writes import LargestDimensions, Writes, largest_dimensions, writes
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.figures.token_map import point_name
 from dashapp.figures.tokens import plain_label
@@ -41,7 +42,7 @@ def draw_dimensions(trace: Trace, *, pos: int | None, of: Of, colour: Colour, fr
         where = point_name(int(first.peaks[0]), first.values.shape[1])
         foot += (
             f" {APART} is in none of the means: there dimension {first.dimensions[0]} has "
-            f"{100 * first.shares.max():.3g} % of the squared length {where}."
+            f"{percent(float(first.shares.max()))} of the squared length {where}."
         )
     return Drawn(figure=dimension_map(found, colour=colour, frame=frame), foot=foot.replace(" -", " −"))
 
@@ -66,15 +67,15 @@ def _sums(found: Writes, measure: Measure, at: int | None) -> str:
         "all attention": values[found.attention],
         "all MLPs": values[found.mlp],
     }
-    shares = ", ".join(f"{name} {100 * part.sum():.3g} %" for name, part in parts.items())
-    return f"Of the last stream, {shares}: together {100 * values.sum():.4g} %. {largest[0].upper()}{largest[1:]}."
+    shares = ", ".join(f"{name} {percent(float(part.sum()))}" for name, part in parts.items())
+    return f"Of the last stream, {shares}: together {100 * values.sum():.4g}%. {largest[0].upper()}{largest[1:]}."
 
 
 def _largest(found: Writes, measure: Measure, at: int | None) -> str:
     values = told(found, measure, at)
     part = int(np.nanargmax(np.abs(values[1:]))) + 1 if not np.isnan(values[1:]).all() else 1
     layer, is_mlp = (part - 1) // 2, part % 2 == 0
-    value = f"{100 * values[part]:.3g} %" if measure == "share" else f"{values[part]:.3g}"
+    value = percent(float(values[part])) if measure == "share" else f"{values[part]:.3g}"
     return f"{'the MLP' if is_mlp else 'attention'} of layer {layer} has most of all layers, {value}"
 
 
@@ -84,10 +85,10 @@ def _together(found: LargestDimensions, trace: Trace) -> str:
     if n_shown == d_model:
         return f"All {d_model} dimensions."
     end = len(found.together) - 1
-    then = "" if peak == end else f", and {100 * found.together[end]:.3g} % {point_name(end, end + 1)}"
+    then = "" if peak == end else f", and {percent(float(found.together[end]))} {point_name(end, end + 1)}"
     return (
-        f"{n_shown} of {d_model:,} dimensions, {100 * n_shown / d_model:.3g} % of them, hold "
-        f"{100 * found.together[peak]:.3g} % of the squared length {point_name(peak, end + 1)}{then}."
+        f"{n_shown} of {d_model:,} dimensions, {percent(n_shown / d_model)} of them, hold "
+        f"{percent(float(found.together[peak]))} of the squared length {point_name(peak, end + 1)}{then}."
     )
 
 
@@ -101,7 +102,7 @@ RESID_WRITES = Panel(
     question="Which layers make the stream what it is in the end, by their attention or by their MLP?",
     about=(
         "The last stream r is the sum of what the embeddings, each attention and each MLP wrote, w. The part of w that "
-        "lies along r, as a share of r, tells how much of r it is; all shares sum to 100 %. A share below 0 was "
+        "lies along r, as a share of r, tells how much of r it is; all shares sum to 100%. A share below 0 was "
         "written against the direction in which the stream went in the end.",
         Formula("write-share"),
         "The length of w is what it wrote, in whatever direction. Its reach along the stream as it was says whether it "

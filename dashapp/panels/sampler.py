@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashapp.analysis.sampler import SamplerSteps, number_drawn, sampler_rows, sampler_steps
-from dashapp.figures.generation import percent
+from dashapp.figures.numbers import percent
 from dashapp.figures.sampler import sampler_table
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label

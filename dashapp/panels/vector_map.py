@@ -10,6 +10,7 @@ import numpy as np
 
 from dashapp.analysis.embeddings import pca, similarity, vectors
 from dashapp.figures.embeddings import Colouring, by_likeness, by_part, by_position, by_token, vector_map
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
 from dashapp.panels.formulas import Formula
@@ -143,7 +144,7 @@ def by_pca(values: np.ndarray, *, n_components: int, without_first: bool) -> Pla
     points = found.points.copy()
     if is_first_out:
         points[0] = np.nan
-    shares = [f"{100 * share:.3g} %" for share in found.shares]
+    shares = [percent(float(share)) for share in found.shares]
     *most, last = shares
     said = f"The {('two', 'three')[n_components - 2]} axes hold {', '.join(most)} and {last} of the variance."
     if not found.shares.any():

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import numpy as np
 
 from dashapp.analysis.layers import paths, states_between_layers
+from dashapp.figures.numbers import percent
 from dashapp.figures.paths import path_map
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
@@ -40,7 +41,7 @@ def draw(
         points, shares = start.points.copy(), start.shares
     if without_first:
         points[:, 0] = np.nan
-    said = [f"{100 * share:.3g} %" for share in shares]
+    said = [percent(float(share)) for share in shares]
     figure = path_map(
         points,
         texts=trace.token_texts,

@@ -98,9 +98,7 @@ def test_the_page_shows_the_examples_vectors_in_three_ways(page: Page, served: S
         .evaluate("graph => [graph.data[0].y.length, graph.data[0].x.length]")
     )
     assert cells == [tokens(page).count(), D_MODEL]
-    expect(region(page, MAP).locator(".xtitle")).to_contain_text(
-        re.compile(r"component 1 \([\d.]+ % of the variance\)")
-    )
+    expect(region(page, MAP).locator(".xtitle")).to_contain_text(re.compile(r"component 1 \([\d.]+% of the variance\)"))
     marks = region(page, MAP).locator(".scatterlayer .trace")
     expect(marks).to_have_count(2)  # of the prompt, and generated
 

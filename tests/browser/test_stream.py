@@ -23,7 +23,7 @@ def open_panel(page: Page, served: Served, title: str, query: str = "prompt=A+ca
 
 def test_a_layer_is_selected_at_a_bar_and_by_key(page: Page, served: Served) -> None:
     panel = open_panel(page, served, WRITES)
-    expect(panel.locator(".foot")).to_contain_text("together 100 %")
+    expect(panel.locator(".foot")).to_contain_text("together 100%")
     mlp = panel.locator(".barlayer .trace").nth(2).locator(".point")
     point_at(page, mlp.nth(2))
     expect(panel.locator(".hovertext").first).to_contain_text("MLP of layer 2: ", timeout=PATIENCE_MS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dashapp.analysis.predictions import NextToken, Surprisals
-from dashapp.figures.generation import next_tokens, percent, surprisal
+from dashapp.figures.generation import next_tokens, surprisal
 from dashapp.figures.theme import THEMES, Frame, ThemeName
 
 FRAME = Frame(theme="light")
@@ -103,10 +103,3 @@ def test_figures_take_the_theme_s_colours_and_no_ground_of_their_own(theme: Them
     assert figure.data[0].marker.color == THEMES[theme].amount
     assert figure.layout.font.color == THEMES[theme].ink
     assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)"
-
-
-@pytest.mark.parametrize(
-    ("prob", "text"), [(0.0, "0%"), (1.0, "100%"), (0.12345, "12.3%"), (1e-5, "0.001%"), (1e-9, "1.0e−07%")]
-)
-def test_percent_has_three_digits_and_a_true_minus(prob: float, text: str) -> None:
-    assert percent(prob) == text

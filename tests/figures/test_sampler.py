@@ -115,7 +115,7 @@ def test_a_telephone_has_four_columns_and_short_numbers() -> None:
     assert columns(figure)[2:] == [["", "", "top-p", "top-k"], ["66.7%", "33.3%", "0%", "0%"]]
     assert heads(table(SamplingSettings(), is_narrow=True))[2] == "cut by<br>nothing<br>is cut"
     tiny = table(SamplingSettings(), is_narrow=True, logits=np.array([0.0, -9.0, -10, -11, -12]))
-    assert columns(tiny)[0][:3] == ["100%", "0.0123%", "&lt;0.01%"]
+    assert columns(tiny)[0][:3] == ["99.98%", "0.0123%", "&lt;0.01%"]
     assert "number 3 of the vocabulary, logit −10.00<br>probability 0.00454%" in tiny.data[1].hovertext[2]
 
 

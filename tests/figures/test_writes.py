@@ -46,7 +46,7 @@ def test_bars_are_attention_and_mlp_of_each_layer_beside_each_other_and_the_embe
     assert list(figure.layout.xaxis.ticktext) == ["embeddings", "0", "1"]
     assert figure.layout.meta["n_layer"] == 2
     assert list(attention.customdata) == [0, 1]
-    assert attention.hovertext[0] == "attention of layer 0: −20 % of the last stream"
+    assert attention.hovertext[0] == "attention of layer 0: −20% of the last stream"
 
 
 def test_means_leave_position_zero_out_unless_it_is_alone() -> None:
@@ -74,7 +74,7 @@ def test_dimensions_are_rows_with_the_largest_on_top(colour: str, reach: tuple[f
     assert list(figure.layout.yaxis.ticktext) == ["dimension 447", "dimension 3"]
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
     assert list(figure.layout.xaxis.ticktext) == ["into layer 0", "within layer 0", "out of layer 0"]
-    assert cells.text[0][1] == "−200, 80 %"
+    assert cells.text[0][1] == "−200, 80%"
 
 
 def test_where_a_dimension_is_largest_stands_beside_it_where_there_is_room() -> None:

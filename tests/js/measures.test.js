@@ -67,7 +67,14 @@ test("the first token has no prediction", () => {
 });
 
 test("numbers have three digits and a true minus", () => {
-  assert.equal(measures.percent(1.234e-7), "1.2e−5%");
+  assert.equal(measures.percent(1.234e-7), "less than 0.001%");
+  assert.equal(measures.percent(1e-5), "0.001%");
+  assert.equal(measures.percent(0), "0%");
+  assert.equal(measures.percent(0.99996), "more than 99.99%");
+  assert.equal(measures.percent(0.99981), "99.98%");
+  assert.equal(measures.percent(1), "100%");
+  assert.equal(measures.information(2e-4, "nats"), "less than 0.001 nats");
+  assert.equal(measures.information(0, "bits"), "0 bits");
   assert.equal(measures.percent(0.98765), "98.8%");
   assert.equal(measures.digits(0.00001234), "1.2e−5");
   assert.equal(measures.digits(0), "0");

@@ -8,6 +8,7 @@ import pytest
 from dashapp.analysis.embeddings import pca, similarity, vectors
 from dashapp.figures.embeddings import MOST_SHADES, by_likeness, by_token
 from dashapp.figures.embeddings import vector_map as vector_map_figure
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
 from dashapp.model.gpt2 import GPT2
@@ -125,7 +126,7 @@ def test_pooling_is_said() -> None:
 def test_pca_is_drawn_at_once_with_its_shares_on_the_axes(seven: Trace) -> None:
     drawn, found = mapped(seven, of="out", layer=LAST), pca(seven.resid_post[LAST])
     np.testing.assert_array_equal(points_of(drawn), found.points)
-    shares = [f"{100 * share:.3g} %" for share in found.shares]
+    shares = [percent(float(share)) for share in found.shares]
     assert drawn.figure.layout.xaxis.title.text == f"component 1 ({shares[0]} of the variance)"
     assert drawn.figure.layout.yaxis.title.text == f"component 2 ({shares[1]})"
     assert f"The two axes hold {shares[0]} and {shares[1]} of the variance." in drawn.foot
@@ -222,7 +223,7 @@ def test_three_components_are_a_space_with_their_shares_at_the_axes(seven: Trace
         np.testing.assert_array_equal([*prompt[axis], *generated[axis]], found.points[:, i])
     assert (prompt.type, ring.meta) == ("scatter3d", "ring")
     titles = [drawn.figure.layout.scene[axis].title.text for axis in ("xaxis", "yaxis", "zaxis")]
-    assert all(f"{100 * share:.3g} %" in title for share, title in zip(found.shares, titles, strict=True))
+    assert all(percent(float(share)) in title for share, title in zip(found.shares, titles, strict=True))
     assert drawn.figure.layout.scene.aspectmode == "data"  # distances are distances
     assert "The three axes hold" in drawn.foot
 

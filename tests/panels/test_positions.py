@@ -8,6 +8,7 @@ from dashapp.analysis.layers import centred_cosines, states_between_layers, unbi
 from dashapp.analysis.positions import position_table, sum_parts
 from dashapp.errors import NotADimension
 from dashapp.figures.embeddings import EXACT_BELOW
+from dashapp.figures.numbers import percent
 from dashapp.figures.positions import MOST_LINES, position_curve
 from dashapp.figures.theme import Frame
 from dashapp.model.gpt2 import GPT2
@@ -45,7 +46,7 @@ def test_the_curve_is_the_pca_of_all_positions(seven: Trace, components: str) ->
     for i, axis in enumerate("xyz"[: int(components)]):
         np.testing.assert_array_equal(points[axis], found.points[:, i])
     assert list(points.customdata) == list(range(13))
-    assert f"{100 * found.shares[0]:.3g} %" in drawn.foot
+    assert percent(float(found.shares[0])) in drawn.foot
     assert points.hovertext[7] == "position 7, behind the end of this text"
 
 
@@ -79,7 +80,7 @@ def test_bars_are_the_parts_of_the_sum(seven: Trace) -> None:
     drawn, parts = positions.draw_shares(seven, frame=LIGHT), sum_parts(seven)
     for bars, expected in zip(drawn.figure.data, (parts.token, parts.position, parts.both), strict=True):
         np.testing.assert_array_equal(bars.y, expected)
-    assert f"{100 * parts.position_shares.mean():.3g} % of the squared length" in drawn.foot
+    assert f"{percent(float(parts.position_shares.mean()))} of the squared length" in drawn.foot
 
 
 def test_layers_are_compared_by_the_measure_chosen(seven: Trace) -> None:

@@ -33,9 +33,9 @@ def test_shares_are_told_and_sum_to_the_whole(trace: Trace) -> None:
     final = trace.resid_post[-1][2].astype(np.float64)
     share = float(trace.resid_pre[0][2].astype(np.float64) @ final) / float(final @ final)
     assert said.startswith(f"Token 2 ‘{plain_label(trace.token_texts[2])}’. Of the last stream, the embeddings wrote ")
-    assert f"wrote {100 * share:.3g} %, all attention".replace("-", "−") in said
-    assert "together 100 %" in said
-    assert re.search(r"(The MLP|Attention) of layer \d has most of all layers, −?[\d.]+ %\.$", said)
+    assert f"wrote {100 * share:.3g}%, all attention".replace("-", "−") in said
+    assert "together 100%" in said
+    assert re.search(r"(The MLP|Attention) of layer \d has most of all layers, −?[\d.]+%\.$", said)
 
 
 def test_position_zero_is_set_apart(trace: Trace) -> None:

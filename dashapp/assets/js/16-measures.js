@@ -19,14 +19,17 @@
     return text.replace("-", "−");
   }
 
-  /** A probability in per cent. */
+  /** A probability in per cent, as figures/numbers.py tells it: what is not all is never 100%, what is not nothing never 0%. */
   function percent(prob) {
-    return prob > 0 && prob < 1e-6 ? `${digits(100 * prob)}%` : `${Number((100 * prob).toPrecision(3))}%`;
+    if (prob > 0 && prob < 1e-5) return "less than 0.001%";
+    if (prob >= 0.99995 && prob < 1) return "more than 99.99%";
+    return `${Number((100 * prob).toPrecision(prob >= 0.9995 && prob < 1 ? 4 : 3))}%`;
   }
 
   /** Nats in a unit of information, with it. @param {"bits"|"nats"} units */
   function information(nats, units) {
-    return `${digits((nats / Math.LN2) * PER_BIT[units])} ${units}`;
+    const amount = (nats / Math.LN2) * PER_BIT[units];
+    return `${amount > 0 && amount < 1e-3 ? "less than 0.001" : digits(amount)} ${units}`;
   }
 
   /**
