@@ -78,3 +78,15 @@ def test_beams_stand_in_the_tree_and_two_texts_go_to_compare(page: Page, served:
     actions(page).get_by_role("button", name="See a and b in Compare").click()
     expect(page.locator("#compare-tokens")).to_contain_text("of 18", timeout=PATIENCE_MS)
     expect(tokens(page, "b")).to_have_count(18)
+
+
+def test_a_beam_opened_by_its_link_leaves_the_number_of_new_tokens_as_it_is(page: Page, served: Served) -> None:
+    """A beam is shown as it is, with nothing drawn after it; the next prompt is drawn on as ever."""
+    page.goto(f"{served.base}/?prompt=A+cat&new=0&then=3332.290")
+    wait_for(page, "done")
+    expect(tokens(page)).to_have_count(5, timeout=PATIENCE_MS)
+    settings = page.locator("#slot-a details.sampling")
+    settings.locator("summary").click()
+    expect(settings.get_by_label("New tokens", exact=True)).to_have_value("40")
+    page.get_by_role("button", name="Generate").click()
+    expect(tokens(page)).to_have_count(43, timeout=PATIENCE_MS)

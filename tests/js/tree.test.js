@@ -71,3 +71,10 @@ test("a click on the text on screen selects its token, one on the root the root"
   assert.deepEqual(tree.picked(told, 0, "a"), { pos: 5 });
   assert.deepEqual(tree.picked(told, -1, "a"), { pos: 4 });
 });
+
+test("a text that is opened whole asks for no new tokens, and says nothing of how many the next prompt gets", () => {
+  assert.ok(tree.isWhole(tree.requestFor(requestOf, told, tree.wayOf(told, 2))));
+  assert.ok(!tree.isWhole(tree.requestFor(requestOf, told, told.nodes[1])));
+  assert.ok(!tree.isWhole({ ...request, max_new_tokens: 0 })); // typed by a person
+  assert.ok(!tree.isWhole({ ...request, then: [] , max_new_tokens: 0 }));
+});

@@ -89,7 +89,8 @@
     if (!fields) return [same(), same(), ...keep];
     const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, stop_at_end: true, ...fields };
     if (isSameRequest(wanted, request)) return [same(), same(), ...keep];
-    return [{ ...wanted, id: newId() }, same(), ...FIELDS.map((name) => wanted[name])];
+    const filled = ours().tree.isWhole(wanted) ? { ...wanted, max_new_tokens: same() } : wanted;
+    return [{ ...wanted, id: newId() }, same(), ...FIELDS.map((name) => filled[name])];
   }
 
   /** Take over the selection and the knobs of an address. */

@@ -184,7 +184,8 @@
 
   /** Put a request's values into a slot's form. */
   function write(slot, request) {
-    for (const field of FIELDS) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
+    const fields = ours().tree.isWhole(request) ? FIELDS.filter((field) => field !== "max_new_tokens") : FIELDS;
+    for (const field of fields) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
   }
 
   const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, compared, mark, link, idText, keepOpen, offers, exampleOf, fill, withAndWithout, ask, openPage };

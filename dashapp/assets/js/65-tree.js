@@ -56,6 +56,11 @@
     return { ...request, then, ancestor: tree.key, max_new_tokens: kind === "alternative" ? request.max_new_tokens : 0 };
   }
 
+  /** Whether a request only shows a text that is there, as a beam: its 0 new tokens are no wish for the next prompt. */
+  function isWhole({ then, max_new_tokens }) {
+    return Boolean(then && then.length) && max_new_tokens === 0;
+  }
+
   /** What a mark stands for: a whole text, where it is of one, or a token to go on with. */
   function wayOf(tree, place) {
     const node = tree.nodes[place];
@@ -147,7 +152,7 @@
   }
 
   const tree = {
-    ...{ newMemory, requestFor, wayOf, nameOf, picked, list },
+    ...{ newMemory, requestFor, isWhole, wayOf, nameOf, picked, list },
     ...{ remember: memory.remember, branchesOf: memory.of },
   };
   if (typeof module !== "undefined") module.exports = tree;
