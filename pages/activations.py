@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dash import html, register_page
 
 from dashapp.panels.catalogue import PANELS
+from dashapp.panels.page_index import page_index
 from dashapp.panels.panel import layout as panel_layout
+
+SHOWN: Final = tuple(
+    PANELS[name]
+    for name in (
+        *("logit-lens", "lens-map", "attribution", "head-attribution", "neuron-attribution"),
+        *("neuron", "gelu", "mlp-neurons", "mlp-sparsity"),
+        *("resid-norms", "resid-writes", "resid-dimensions", "norm-statistics", "norm-vector"),
+    )
+)
 
 
 def layout(**query: str) -> html.Div:
     """The page; knobs stand in the query string, and the shell reads the rest of it."""
-    return html.Div(
-        [
-            html.H1("Activations", className="visually-hidden"),
-            panel_layout(PANELS["logit-lens"], "a", query),
-            panel_layout(PANELS["lens-map"], "a", query),
-            panel_layout(PANELS["attribution"], "a", query),
-            panel_layout(PANELS["head-attribution"], "a", query),
-            panel_layout(PANELS["neuron-attribution"], "a", query),
-            panel_layout(PANELS["neuron"], "a", query),
-            panel_layout(PANELS["gelu"], "a", query),
-            panel_layout(PANELS["mlp-neurons"], "a", query),
-            panel_layout(PANELS["mlp-sparsity"], "a", query),
-            panel_layout(PANELS["resid-norms"], "a", query),
-            panel_layout(PANELS["resid-writes"], "a", query),
-            panel_layout(PANELS["resid-dimensions"], "a", query),
-            panel_layout(PANELS["norm-statistics"], "a", query),
-            panel_layout(PANELS["norm-vector"], "a", query),
-        ],
-        className="page",
-    )
+    drawn = [panel_layout(panel, "a", query) for panel in SHOWN]
+    return html.Div([html.H1("Activations", className="visually-hidden"), page_index(SHOWN), *drawn], className="page")
 
 
 register_page(

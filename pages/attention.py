@@ -8,6 +8,7 @@ from typing import Final
 from dash import html, register_page
 
 from dashapp.panels.catalogue import PANELS
+from dashapp.panels.page_index import page_index
 from dashapp.panels.panel import Panel
 from dashapp.panels.panel import layout as panel_layout
 
@@ -29,7 +30,8 @@ ROWS: Final = (
 def layout(**query: str) -> html.Div:
     """The page; knobs stand in the query string, and the shell reads the rest of it."""
     rows = [_row(panels, query) for panels in ROWS]
-    return html.Div([html.H1("Attention", className="visually-hidden"), *rows], className="page")
+    index = page_index(panel for panels in ROWS for panel in panels)
+    return html.Div([html.H1("Attention", className="visually-hidden"), index, *rows], className="page")
 
 
 def _row(panels: tuple[Panel, ...], query: Mapping[str, str]) -> html.Section | html.Div:

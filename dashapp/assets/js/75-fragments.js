@@ -1,5 +1,5 @@
 /**
- * A link to a panel, "/attention#title-head-grid-a": brings its heading into view once it is there, and keeps it there
+ * A link to a panel, "/attention#title-head-grid-a" or one of a page's index: brings its heading into view once it is there, and keeps it there
  * while the figures above it are drawn. Pages are put together by Dash after the address has changed, so that the
  * browser, which looks for the heading at once, finds none.
  */
@@ -21,9 +21,20 @@
   let following = 0;
 
   function follow() {
-    const id = headingOf(window.location.hash);
+    goTo(headingOf(window.location.hash));
+  }
+
+  function goTo(id) {
     clearTimeout(following);
     if (id) step(id, Date.now(), 0);
+  }
+
+  /** A link of a page's index: the address stays as it is, for each step in it is a step for Back. */
+  function followIndex(event) {
+    const link = event.target instanceof Element ? event.target.closest(".page-index a") : null;
+    if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab is the browser's
+    event.preventDefault();
+    goTo(headingOf(link.getAttribute("href")));
   }
 
   function step(id, since, settledSince) {
@@ -48,6 +59,7 @@
   if (typeof window !== "undefined") {
     window.addEventListener("_dashprivate_pushstate", follow); // a dcc.Link was followed
     window.addEventListener("load", follow);
+    document.addEventListener("click", followIndex);
     for (const act of ["wheel", "touchmove", "keydown", "pointerdown"]) {
       window.addEventListener(act, () => clearTimeout(following), { passive: true }); // they go where they like
     }
