@@ -39,12 +39,15 @@
 
   function step(id, since, settledSince) {
     const heading = document.getElementById(id);
-    const isDrawing = !heading || document.querySelector("#page .panel-body.is-waiting");
+    const isDrawing = !heading || [...document.querySelectorAll("#page .panel-body.is-waiting")].some(isNear);
     if (heading) bring(heading, !settledSince);
     const settled = isDrawing ? 0 : settledSince || Date.now();
     const isOver = (settled && Date.now() - settled > SETTLED_MS) || Date.now() - since > LONGEST_MS;
     if (!isOver) following = setTimeout(() => step(id, since, settled), STEP_MS);
   }
+
+  /** Whether a panel may be drawn while one stands here: those further away are not, and would be waited for in vain. */
+  const isNear = (body) => window.dash_clientside.nearness.isNear(body.getBoundingClientRect(), window.innerHeight);
 
   function bring(heading, withFocus) {
     const strip = document.querySelector(".strip-bar");
