@@ -14,7 +14,7 @@
     │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
     │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
     ├── ComparisonError   the two runs do not go together
-    │   ├── OtherModels   OtherPlaces
+    │   ├── OtherModels   OtherPlaces   OtherSizes
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
     │   ├── RecipeGone   RecipeTooLarge
@@ -461,6 +461,15 @@ class OtherPlaces(ComparisonError):
             "both prompts.",
             f"Here the source has {n_source:,} tokens and the target {n_target:,}, and not all stand for each other.",
             "Patch head outputs, queries, keys or values instead, or make the prompts equally long.",
+        )
+
+
+class OtherSizes(ComparisonError):
+    def __init__(self, what: str, a: int, b: int) -> None:
+        super().__init__(
+            f"What two models do is compared number by number, so both need the same number of {what}.",
+            f"Here the model of a has {a:,} and that of b {b:,}.",
+            "Choose one model for both prompts, or two of one size, and press Generate.",
         )
 
 

@@ -30,6 +30,9 @@ from dashapp.panels.panel import layout as panel_layout
 OPEN_AT_FIRST: Final = ("next-tokens",)
 KNOB: Final = "compare.open"  # in the address: names of panels, with "." between them
 
+# Panels of both prompts: one a row, or two beside each other.
+ROWS: Final = (("changed-tokens", "changed-surprisal"), ("patching",))
+
 EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or begin with one of these:"
 ABOUT: Final = (
     "Tokens are aligned by what they are: as many same tokens as can be, in the order of both prompts (their longest "
@@ -56,7 +59,7 @@ def layout(**query: str) -> html.Div:
         [
             html.H1("Compare", className="visually-hidden"),
             _difference(),
-            *(panel_layout(panel, "a", query) for panel in PAIR_PANELS.values()),
+            *(_row(names, query) for names in ROWS),
             _choice(opened),
             html.Div(pairs),
             dcc.Store(id=ids.COMPARED),
@@ -135,6 +138,12 @@ def open_panels(names: str | None) -> list[str]:
 def _panels_in(names: object) -> list[str]:
     """The panels that a list names, in the order of the catalogue."""
     return [name for name in PANELS if isinstance(names, list) and name in names]
+
+
+def _row(names: tuple[str, ...], query: Mapping[str, str]) -> html.Section | html.Div:
+    """Panels of both prompts beside each other; one alone takes the whole width."""
+    drawn = [panel_layout(PAIR_PANELS[name], "a", query) for name in names]
+    return drawn[0] if len(drawn) == 1 else html.Div(drawn, className="beside")
 
 
 def _pair(name: str, query: Mapping[str, str]) -> list[html.Div]:

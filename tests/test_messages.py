@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "UnknownTensor": ({"path": Path("model.safetensors"), "name": "score.weight"}, ()),
     "OtherModels": ({"a": "demo", "b": "gpt2"}, ("'demo' and 'gpt2'",)),
     "OtherPlaces": ({"n_source": 1203, "n_target": 12}, ("1,203 tokens", "the target 12")),
+    "OtherSizes": ({"what": "layers", "a": 12, "b": 6}, ("number of layers", "of a has 12 and that of b 6")),
     "DamagedTrace": ({"path": Path("a.trace"), "problem": "its q changed"}, ()),
     "NotATrace": ({"path": Path("a.txt"), "problem": "it is text"}, ()),
     "TraceTooLarge": ({"size_bytes": 343_000_000, "limit_bytes": 99_940_000}, ("343 MB", "99.9 MB")),

@@ -41,7 +41,7 @@ def divergence(a: np.ndarray, b: np.ndarray) -> Divergence:
     Kullback & Leibler 1951; Lin 1991, Divergence measures based on the Shannon entropy, equation 4.1: the mean of how
     far each is from the middle between them.
     """
-    log_a, log_b = _log_softmax(a), _log_softmax(b)
+    log_a, log_b = log_softmax(a), log_softmax(b)
     log_middle = np.logaddexp(log_a, log_b) - math.log(2)
     js = (_relative_entropy(log_a, log_middle) + _relative_entropy(log_b, log_middle)) / 2
     return Divergence(
@@ -56,6 +56,7 @@ def _relative_entropy(log_p: np.ndarray, log_q: np.ndarray) -> float:
     return max(0.0, float((np.exp(log_p) * (log_p - log_q)).sum()) / math.log(2))
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities, float64 [d_vocab], of the logits [d_vocab] of one distribution."""
     shifted = logits.astype(np.float64) - float(logits.max())
     return shifted - math.log(float(np.exp(shifted).sum()))

@@ -30,6 +30,7 @@ from dashapp.panels.mlp_neurons import MLP_NEURONS
 from dashapp.panels.nearest_tokens import NEAREST_TOKENS
 from dashapp.panels.neuron import MLP_SPARSITY, NEURON, NEURON_ATTRIBUTION
 from dashapp.panels.next_tokens import NEXT_TOKENS
+from dashapp.panels.output_changes import CHANGED_SURPRISAL, CHANGED_TOKENS
 from dashapp.panels.pair_heads import PAIR_HEADS, TOKEN_SOURCES
 from dashapp.panels.pair_why import PAIR_MATCH, PAIR_WRITES
 from dashapp.panels.panel import Drawn, Panel, draw, work_of
@@ -72,7 +73,7 @@ PANELS: Final[dict[str, Panel]] = {
 }
 
 # What two prompts have to do with each other: once each, on Compare.
-PAIR_PANELS: Final[dict[str, Panel]] = {panel.name: panel for panel in (PATCHING,)}
+PAIR_PANELS: Final[dict[str, Panel]] = {panel.name: panel for panel in (CHANGED_TOKENS, CHANGED_SURPRISAL, PATCHING)}
 
 GONE = "What the model did with this prompt is no longer in the cache. Press Generate to compute it again."
 

@@ -254,7 +254,9 @@ def _of_other(panel: Panel, view: Mapping[str, Any], other: Trace | None) -> dic
     if other is None or not isinstance(beside, Mapping):
         raise ValueError("a panel of pairs needs two prompts")
     fields = [field for field in panel.reads if field in OF_A_PROMPT]
-    return {"other": other, **{f"other_{field}": _field(field, beside.get(field), other) for field in fields}}
+    lacking = {field: not _counts(panel, field, view.get("knobs")) for field in fields}
+    of_other = {f"other_{field}": _field(field, beside.get(field), other, may_lack=lacking[field]) for field in fields}
+    return {"other": other, **of_other}
 
 
 def _field(field: SelectionField, value: object, trace: Trace, *, may_lack: bool = False) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 import dashapp
 from dashapp.errors import OtherModels, OtherPlaces
 from dashapp.panels.catalogue import PAIR_PANELS, PANELS
-from dashapp.panels.panel import Panel, draw, layout, work_of
+from dashapp.panels.panel import Panel, chosen_by, draw, layout, work_of
 from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
 from tests.panels.test_panel import views
@@ -38,8 +38,9 @@ def traces(text_model: GPT2) -> dict[str, tuple[Trace, Trace]]:
 
 
 def pair_views(panel: Panel, a: Trace, b: Trace) -> Iterator[dict[str, Any]]:
-    """Every fifth of those of one trace, with the first and the last token of the other in turn."""
-    for i, view in enumerate(itertools.islice(views(panel, a), 0, None, 5)):
+    """Those of one trace, every fifth of many, with the first and the last token of the other in turn."""
+    every = list(views(panel, a))
+    for i, view in enumerate(every[:: 5 if len(every) > 20 else 1]):
         pos, n_prompt = (0, 1) if i % 2 else (b.n_tokens - 1, b.n_tokens)
         yield view | {"beside": {"key": b.key, **view, "pos": pos, "n_prompt": n_prompt}}
 
@@ -81,6 +82,16 @@ def test_a_panel_of_pairs_needs_two_prompts(traces: dict[str, tuple[Trace, Trace
         draw(panel, a, view)
     with pytest.raises(ValueError, match="needs two prompts"):
         draw(panel, a, view | {"beside": None}, other=b)
+
+
+def test_a_field_that_counts_for_nothing_now_may_lack_in_both_prompts(traces: dict[str, tuple[Trace, Trace]]) -> None:
+    a, b = traces["uneven"]
+    panel = replace(PAIR_PANELS["changed-tokens"], when={"pos": ("choice", "change")})
+    view: dict[str, Any] = {"theme": "light", "text": 1, "knobs": {"choice": "likeliest", "scale": "log"}}
+    view["beside"] = {"key": b.key}
+    assert chosen_by(panel, a, view, b) == {"pos": None, "other": b, "other_pos": None, **view["knobs"]}
+    with pytest.raises(ValueError, match="pos is outside the trace"):
+        chosen_by(panel, a, {**view, "pos": 1, "knobs": {"choice": "change", "scale": "log"}}, b)
 
 
 @pytest.mark.parametrize("name", PAIR_PANELS)

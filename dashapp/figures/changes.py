@@ -1,0 +1,182 @@
+"""Figures of what differs between two prompts: the next tokens in both, and surprisal token by token.
+
+Slot a is blue with circles and plain bars, slot b orange with diamonds and hatched bars; a difference is a − b, blue
+where there is more in a.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashapp.analysis.alignment import NONE
+from dashapp.analysis.changes import NextTokenChange, SurprisalChange
+from dashapp.figures.generation import percent
+from dashapp.figures.theme import MONO, Frame, framed
+from dashapp.figures.tokens import label, ticks
+
+Slot = Literal["a", "b"]
+Scale = Literal["even", "log"]
+
+ROW: Final = 36  # pixels of a token with a bar of each prompt
+LEGEND: Final = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"}
+
+
+def next_token_bars(found: NextTokenChange, *, texts: Sequence[str], scale: Scale = "even", frame: Frame) -> go.Figure:
+    """Two bars a token, its probability in a and in b; texts: of `found.ids`."""
+    names = [label(text) for text in texts]
+    bars = [_probability_bars(found, slot, names, frame) for slot in ("a", "b")]
+    n = len(names)
+    summary = f"Probabilities of {n} next tokens in a and in b; the first, ‘{names[0]}’, has {percent(found.in_a[0])} "
+    summary += f"in a and {percent(found.in_b[0])} in b."
+    figure = framed(*bars, frame=frame, height=ROW * n + 96, summary=summary)
+    figure.update_layout(margin={"l": 136, "t": 40}, bargap=0.25, barmode="group", showlegend=True, legend=LEGEND)
+    figure.update_xaxes(title_text="probability of coming next", **_probability_axis(found, scale, frame))
+    places = list(range(n))
+    figure.update_yaxes(tickvals=places, ticktext=names, range=[n - 0.5, -0.5], showgrid=False, zeroline=False)
+    figure.update_yaxes(tickfont_family=MONO)
+    return figure
+
+
+def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> go.Figure:
+    """Surprisal of the tokens of a and of their counterparts, and below it the difference; texts: of a and of b."""
+    sentences = [_surprisal_sentence(found, pos, texts, frame) for pos in range(len(texts[0]))]
+    is_pair = np.array([other != NONE for other in found.b_of_a])
+    points = [_points(values, slot, found, sentences, frame) for slot, values in (("a", found.of_a), ("b", found.of_b))]
+    differences = np.nan_to_num(found.differences) * frame.per_bit
+    bars = go.Bar(
+        x=np.arange(len(differences)),
+        y=differences,
+        yaxis="y2",
+        marker={"color": [_colour(value, frame) for value in differences], "line": {"width": 0}},
+        hovertext=sentences,
+        hoverinfo="text",
+        showlegend=False,
+    )
+    alone = np.flatnonzero(~is_pair)
+    crosses = go.Scatter(
+        x=alone,
+        y=np.zeros(len(alone)),
+        yaxis="y2",
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 8, "line": {"width": 1.5, "color": frame.colours.edge}},
+        hovertext=[sentences[pos] for pos in alone],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    summary = f"Surprisal of {int(is_pair.sum())} aligned tokens in a and b, and the difference."
+    figure = framed(*points, bars, crosses, frame=frame, height=440, summary=summary)
+    _part_surprisal(figure, texts[0], frame)
+    figure.update_layout(meta={"summary": summary, "slot": "a"})
+    return figure
+
+
+def _probability_axis(found: NextTokenChange, scale: Scale, frame: Frame) -> dict[str, Any]:
+    """An axis as long as the longest bar and its number; the logarithmic one begins at the next power of ten."""
+    probs = np.concatenate([found.in_a, found.in_b])
+    high = max(1e-6, float(probs.max()))
+    if scale == "even":
+        return {"range": [0, high * (1.28 if frame.is_narrow else 1.12)], "tickformat": "~%", "nticks": 6}
+    low = math.floor(math.log10(max(float(probs.min()), 1e-30))) - 0.2
+    room = (0.35 if frame.is_narrow else 0.12) * (math.log10(high) - low)
+    step = max(1, math.ceil(-low / 6))
+    return {"type": "log", "range": [low, math.log10(high) + room], "tickformat": ".0e", "dtick": step}
+
+
+def _part_surprisal(figure: go.Figure, texts: Sequence[str], frame: Frame) -> None:
+    """Points above, differences below, the tokens of a under both."""
+    places, names = ticks(texts, is_narrow=frame.is_narrow)
+    n = max(len(texts), 8)
+    figure.update_layout(yaxis2=figure.layout.yaxis.to_plotly_json(), bargap=0.15, margin={"t": 40, "b": 88, "l": 64})
+    figure.update_layout(showlegend=True, legend=LEGEND, hovermode="closest")
+    figure.update_xaxes(tickvals=places, ticktext=names, tickangle=-60, tickfont={"family": MONO, "size": 12})
+    figure.update_xaxes(range=[-0.5, n - 0.5], showgrid=False, zeroline=False, anchor="y2")
+    figure.update_layout(
+        yaxis={"title_text": f"surprisal ({frame.units})", "domain": [0.45, 1], "rangemode": "tozero", "nticks": 6},
+        yaxis2={"title_text": f"a − b ({frame.units})", "domain": [0, 0.37], "anchor": "x", "nticks": 5},
+    )
+    reach = float(np.abs(figure.data[2].y).max(initial=1e-6)) * 1.1
+    figure.update_layout(yaxis2={"range": [-reach, reach], "zeroline": True, "zerolinecolor": frame.colours.edge})
+
+
+def _probability_bars(found: NextTokenChange, slot: Slot, names: Sequence[str], frame: Frame) -> go.Bar:
+    probs = found.in_a if slot == "a" else found.in_b
+    sentences = [
+        f"‘{name}’ comes next with probability {percent(p)} in a and {percent(q)} in b"
+        for name, p, q in zip(names, found.in_a, found.in_b, strict=True)
+    ]
+    return go.Bar(
+        x=probs,
+        y=list(range(len(names))),
+        orientation="h",
+        name=f"in {slot}",
+        marker=_look(slot, frame),
+        text=[percent(p) for p in probs],
+        textposition="outside",
+        textangle=0,
+        cliponaxis=False,
+        hovertext=sentences,
+        hoverinfo="text",
+        customdata=[int(token) for token in found.ids],
+    )
+
+
+def _look(slot: Slot, frame: Frame) -> dict[str, Any]:
+    """Bars of a slot: its colour, and those of b hatched, so that colour is not the only sign."""
+    colours = frame.colours
+    if slot == "a":
+        return {"color": colours.slot_a, "line": {"width": 0}}
+    hatch = {"shape": "/", "fgcolor": colours.slot_b, "bgcolor": colours.paper, "solidity": 0.5}
+    return {"color": colours.slot_b, "line": {"width": 1, "color": colours.slot_b}, "pattern": hatch}
+
+
+def _points(
+    values: np.ndarray, slot: Slot, found: SurprisalChange, sentences: Sequence[str], frame: Frame
+) -> go.Scatter:
+    """One prompt's surprisals; hollow where the other prompt has another token."""
+    colours = frame.colours  # a is larger, so that it can be seen behind b where both are the same
+    shape, colour, size = ("circle", colours.slot_a, 11) if slot == "a" else ("diamond", colours.slot_b, 7)
+    is_replaced = (found.b_of_a != NONE) & ~found.is_same
+    return go.Scatter(
+        x=np.arange(len(values)),
+        y=values * frame.per_bit,
+        mode="lines+markers",
+        line={"width": 1, "color": colour},
+        marker={
+            "size": size if len(values) <= 128 else size // 2,
+            "symbol": [f"{shape}-open" if here else shape for here in is_replaced],
+            "color": colour,
+        },
+        name=f"in {slot}",
+        cliponaxis=False,
+        hovertext=sentences,
+        hoverinfo="text",
+    )
+
+
+def _colour(value: float, frame: Frame) -> str:
+    """Of a difference a − b."""
+    return frame.colours.slot_a if value >= 0 else frame.colours.slot_b
+
+
+def _surprisal_sentence(
+    found: SurprisalChange, pos: int, texts: tuple[Sequence[str], Sequence[str]], frame: Frame
+) -> str:
+    name = f"token {pos} ‘{label(texts[0][pos])}’ of a"
+    other = int(found.b_of_a[pos])
+    if other == NONE:
+        return f"{name} has no counterpart in b"
+    both = f"{name}: {_amount(found.of_a[pos], frame)}<br>token {other} ‘{label(texts[1][other])}’ of b: "
+    both += _amount(found.of_b[pos], frame)
+    more = float(found.differences[pos])
+    if np.isnan(more) or more == 0:
+        return both
+    return f"{both}<br>{frame.information(abs(more))} more in {'a' if more > 0 else 'b'}"
+
+
+def _amount(bits: float, frame: Frame) -> str:
+    return "nothing stands before it" if np.isnan(bits) else frame.information(float(bits))

@@ -1,0 +1,56 @@
+"""The first screen of Compare as a person reads it: what differs, and a click on a difference selects it."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Served
+from tests.browser.steps import PATIENCE_MS, point_at, press, selected
+from tests.browser.test_accessibility import violations
+from tests.browser.test_compare import open_pair
+
+A, B = "one two three four five", "one two seven four"  # with the beginning: the fourth differs, the last is alone
+TOKENS, SURPRISAL = "Next tokens in a and b", "Surprisal in a and b"
+
+
+def panel(page: Page, title: str) -> Locator:
+    return page.get_by_role("region", name=title)
+
+
+def drawn(page: Page, title: str) -> Locator:
+    panel(page, title).scroll_into_view_if_needed()
+    graph = panel(page, title).locator(".panel-body:not(.is-waiting) .js-plotly-plot")
+    graph.locator(".main-svg").first.wait_for(timeout=PATIENCE_MS)
+    return graph
+
+
+def expect_foot(page: Page, title: str, text: str) -> None:
+    panel(page, title).scroll_into_view_if_needed()
+    expect(panel(page, title).locator(".foot")).to_contain_text(text, timeout=PATIENCE_MS)
+
+
+def test_tokens_and_surprisals_that_differ_are_shown_and_a_click_selects(page: Page, served: Served) -> None:
+    open_pair(page, served.base, A, B, pos="4")
+    expect_foot(page, TOKENS, "After token 4 ‘·four’ of a and token 4 ‘·four’ of b. KL(a‖b) is ")
+    point_at(page, drawn(page, TOKENS).locator(".barlayer .point path").first, across=0.3)
+    press(page)
+    expect(page.locator("#selection-target")).not_to_have_value("", timeout=PATIENCE_MS)
+    panel(page, TOKENS).get_by_label("logarithmic").check()
+    expect(drawn(page, TOKENS).locator(".xaxislayer-above")).to_contain_text("1e−", timeout=PATIENCE_MS)
+    expect_foot(page, SURPRISAL, "Left out, for want of a counterpart: 1 of a; those of a are marked ×.")
+    point_at(page, drawn(page, SURPRISAL).locator(".scatterlayer .trace").first.locator(".point").nth(2))
+    press(page)
+    expect(page.locator("#token-strip-b [aria-selected='true']")).to_have_attribute("data-pos", "3")
+    assert selected(page, "a") == 3
+    expect_foot(page, TOKENS, "After token 3 ‘·three’ of a and token 3 ‘·seven’ of b.")
+    assert violations(page) == []
+
+
+def test_next_tokens_are_walked_by_keyboard_and_one_without_counterpart_is_refused(page: Page, served: Served) -> None:
+    open_pair(page, served.base, A, B, pos="4")
+    expect_foot(page, TOKENS, "After token 4")
+    drawn(page, TOKENS).focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#selection-target")).not_to_have_value("", timeout=PATIENCE_MS)
+    page.locator("#token-strip-a [data-pos='5']").click()
+    expect(panel(page, TOKENS).locator(".panel-state")).to_contain_text("of a has no counterpart in b")
