@@ -31,7 +31,12 @@ OPEN_AT_FIRST: Final = ("next-tokens",)
 KNOB: Final = "compare.open"  # in the address: names of panels, with "." between them
 
 # Panels of both prompts: one a row, or two beside each other.
-ROWS: Final = (("changed-tokens", "changed-surprisal"), ("patching",))
+ROWS: Final = (
+    ("changed-tokens", "changed-surprisal"),
+    ("changed-heads", "changed-neurons"),
+    ("changed-stream",),
+    ("patching",),
+)
 
 EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or begin with one of these:"
 ABOUT: Final = (

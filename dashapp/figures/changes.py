@@ -1,4 +1,4 @@
-"""Figures of what differs between two prompts: the next tokens in both, and surprisal token by token.
+"""Figures of what differs between two prompts: next tokens, surprisal token by token, and the residual stream.
 
 Slot a is blue with circles and plain bars, slot b orange with diamonds and hatched bars; a difference is a − b, blue
 where there is more in a.
@@ -13,14 +13,18 @@ from typing import Any, Final, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from dashapp.analysis.alignment import NONE
+from dashapp.analysis.alignment import NONE, Alignment
 from dashapp.analysis.changes import NextTokenChange, SurprisalChange
+from dashapp.analysis.inner_changes import StreamChange
+from dashapp.figures.cells import bar_above
 from dashapp.figures.generation import percent
-from dashapp.figures.theme import MONO, Frame, framed
+from dashapp.figures.patching import MapOf, crosses, label_cells
+from dashapp.figures.theme import MONO, ColourScale, Frame, framed
 from dashapp.figures.tokens import label, ticks
 
 Slot = Literal["a", "b"]
 Scale = Literal["even", "log"]
+Measure = Literal["distance", "cosine"]
 
 ROW: Final = 36  # pixels of a token with a bar of each prompt
 LEGEND: Final = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"}
@@ -46,7 +50,7 @@ def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Seque
     """Surprisal of the tokens of a and of their counterparts, and below it the difference; texts: of a and of b."""
     sentences = [_surprisal_sentence(found, pos, texts, frame) for pos in range(len(texts[0]))]
     is_pair = np.array([other != NONE for other in found.b_of_a])
-    points = [_points(values, slot, found, sentences, frame) for slot, values in (("a", found.of_a), ("b", found.of_b))]
+    points = [_points("a", found, sentences, frame), _points("b", found, sentences, frame)]
     differences = np.nan_to_num(found.differences) * frame.per_bit
     bars = go.Bar(
         x=np.arange(len(differences)),
@@ -73,6 +77,62 @@ def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Seque
     _part_surprisal(figure, texts[0], frame)
     figure.update_layout(meta={"summary": summary, "slot": "a"})
     return figure
+
+
+def stream_map(
+    found: StreamChange, aligned: Alignment, *, measure: Measure, texts: Sequence[str], frame: Frame
+) -> go.Figure:
+    """How far the streams are apart, a row a layer, a column a token of a; the deeper a colour, the further apart.
+
+    texts: of a. Tokens without a counterpart are crossed out.
+    """
+    pairs = np.flatnonzero(aligned.b_of_a != NONE)
+    shape = (len(found.cosines), len(texts))
+    cells, others = np.full(shape, np.nan), np.full(shape, np.nan)
+    cells[:, pairs] = found.distances if measure == "distance" else found.cosines
+    others[:, pairs] = found.cosines if measure == "distance" else found.distances
+    shown = MapOf(
+        rows="layer",
+        texts=texts,
+        slot="a",
+        unit="relative distance" if measure == "distance" else "cosine",
+        refused=np.flatnonzero(aligned.b_of_a == NONE).tolist(),
+        so="",
+    )
+    ends = (0.0, max(1e-6, float(np.nanmax(cells, initial=0)))) if measure == "distance" else (_least(cells), 1.0)
+    heat = go.Heatmap(
+        z=cells,
+        customdata=others,
+        zmin=ends[0],
+        zmax=ends[1],
+        colorscale=frame.amount_scale if measure == "distance" else _turned(frame.amount_scale),
+        xgap=1 if shape[1] <= 128 else 0,
+        ygap=1,
+        hoverongaps=False,
+        colorbar=bar_above(0.4),
+        hovertemplate=_stream_sentence(measure),
+    )
+    summary = f"How far the residual streams are apart, by {shape[0]} layers and {shape[1]} tokens of a."
+    figure = framed(heat, frame=frame, height=100, summary=summary)  # the labels set the height
+    if shown.refused:
+        figure.add_trace(crosses(shown, shape[0], frame))
+    label_cells(figure, shown, shape, frame)
+    figure.update_layout(meta={"summary": summary, "cells": list(shape), "slot": "a"}, hovermode="closest")
+    return figure
+
+
+def _least(cells: np.ndarray) -> float:
+    """The smallest cosine, and below 1 by something that can be told from it."""
+    return min(float(np.nanmin(cells, initial=1)), 1 - 1e-6)
+
+
+def _turned(scale: ColourScale) -> ColourScale:
+    return [(1 - place, colour) for place, colour in scale[::-1]]
+
+
+def _stream_sentence(measure: Measure) -> str:
+    cosine, distance = ("%{customdata:.4f}", "%{z:.3g}") if measure == "distance" else ("%{z:.4f}", "%{customdata:.3g}")
+    return f"layer %{{y}}, token %{{x}}: relative distance {distance}, cosine {cosine}<extra></extra>"
 
 
 def _probability_axis(found: NextTokenChange, scale: Scale, frame: Frame) -> dict[str, Any]:
@@ -134,10 +194,9 @@ def _look(slot: Slot, frame: Frame) -> dict[str, Any]:
     return {"color": colours.slot_b, "line": {"width": 1, "color": colours.slot_b}, "pattern": hatch}
 
 
-def _points(
-    values: np.ndarray, slot: Slot, found: SurprisalChange, sentences: Sequence[str], frame: Frame
-) -> go.Scatter:
+def _points(slot: Slot, found: SurprisalChange, sentences: Sequence[str], frame: Frame) -> go.Scatter:
     """One prompt's surprisals; hollow where the other prompt has another token."""
+    values = found.of_a if slot == "a" else found.of_b
     colours = frame.colours  # a is larger, so that it can be seen behind b where both are the same
     shape, colour, size = ("circle", colours.slot_a, 11) if slot == "a" else ("diamond", colours.slot_b, 7)
     is_replaced = (found.b_of_a != NONE) & ~found.is_same

@@ -87,6 +87,24 @@ def strongest_bars(found: NeuronParts, *, n_shown: int, over: str, frame: Frame)
     """A bar a neuron, those that add most to a logit difference first; over: the difference in words."""
     places = found.strongest(n_shown)
     values = np.array([found.added[place] for place in places])
+    said = [f"{signed(float(value))} nats" for value in values]
+    summary = f"The {len(places)} neurons that add most to {over}."
+    return neuron_bars(places, values, said, title=ADDED, summary=summary, frame=frame)
+
+
+def neuron_bars(
+    places: Sequence[tuple[int, int]],
+    values: np.ndarray,
+    said: Sequence[str],
+    *,
+    title: str,
+    summary: str,
+    frame: Frame,
+) -> go.Figure:
+    """A signed bar a neuron. places: layer and number of each; values: float64 [neuron]; said: of each, on hover.
+
+    title: what the axis shows.
+    """
     names = [f"layer {layer}, neuron {neuron}" for layer, neuron in places]
     colours = frame.colours
     bars = go.Bar(
@@ -97,16 +115,15 @@ def strongest_bars(found: NeuronParts, *, n_shown: int, over: str, frame: Frame)
         text=[signed(float(value)) for value in values],
         textposition="outside",
         cliponaxis=False,
-        hovertext=[f"{name}: {signed(float(value))} nats" for name, value in zip(names, values, strict=True)],
+        hovertext=[f"{name}: {each}" for name, each in zip(names, said, strict=True)],
         hoverinfo="text",
         customdata=[list(place) for place in places],
     )
-    summary = f"The {len(places)} neurons that add most to {over}."
     figure = framed(bars, frame=frame, height=ROW * len(values) + 64, summary=summary)
     low, high = min(0.0, *values), max(1e-6, *values)
     room = (0.3 if frame.is_narrow else 0.12) * (high - low)
     figure.update_layout(margin={"l": 160}, bargap=0.2)
-    figure.update_xaxes(title_text=ADDED, range=[low - room * (low < 0), high + room], zeroline=True, nticks=6)
+    figure.update_xaxes(title_text=title, range=[low - room * (low < 0), high + room], zeroline=True, nticks=6)
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False, zeroline=False
     )

@@ -25,8 +25,8 @@ MOST_ACROSS: Final = 32  # tokens beside each other on a telephone; the rest is 
 class MapOf:
     """What a map's cells are. rows: "layer" or "head". texts: the tokens across, None where heads are.
 
-    layer: of a map of one layer's heads. slot: of the prompt that is patched, whose tokens these are. refused: columns
-    that cannot be patched. unit: of the colours, in words.
+    layer: of a map of one layer's heads. slot: of the prompt whose tokens these are, the one that is patched. refused:
+    columns of tokens without a counterpart; so: what follows from that. unit: of the colours, in words.
     """
 
     rows: Literal["layer", "head"]
@@ -35,6 +35,7 @@ class MapOf:
     unit: str
     refused: Sequence[int] = ()
     layer: int | None = None
+    so: str = ": nothing can take its place"
 
 
 def effect_map(effects: np.ndarray | None, shown: MapOf, shape: tuple[int, int], *, frame: Frame) -> go.Figure:
@@ -63,8 +64,8 @@ def effect_map(effects: np.ndarray | None, shown: MapOf, shape: tuple[int, int],
     if effects is not None and n_column <= MOST_NUMBERED and not frame.is_narrow:
         _number(figure, effects, limit, scale)
     if len(shown.refused):
-        figure.add_trace(_refusals(shown, n_row, frame))
-    _label(figure, shown, shape, frame)
+        figure.add_trace(crosses(shown, n_row, frame))
+    label_cells(figure, shown, shape, frame)
     meta = {"cells": list(shape), "slot": shown.slot, "layer": shown.layer, "marks": _marks(shown)}
     figure.update_layout(meta={**figure.layout.meta, **meta}, hovermode="closest")
     return figure
@@ -108,7 +109,7 @@ def _number(figure: go.Figure, effects: np.ndarray, limit: float, scale: ColourS
     figure.add_trace(texts_on_cells(numbers, 0.5 + known / limit / 2, scale))
 
 
-def _refusals(shown: MapOf, n_row: int, frame: Frame) -> go.Scatter:
+def crosses(shown: MapOf, n_row: int, frame: Frame) -> go.Scatter:
     """A cross in each cell of a token without a counterpart, with the reason on hover."""
     assert shown.texts is not None, "heads are never refused"
     other = "b" if shown.slot == "a" else "a"
@@ -117,11 +118,12 @@ def _refusals(shown: MapOf, n_row: int, frame: Frame) -> go.Scatter:
         y=np.repeat(np.arange(n_row), len(shown.refused)),
         mode="markers",
         marker={"symbol": "x-thin", "size": 7, "line": {"width": 1, "color": frame.colours.edge}},
-        hovertemplate=f"token %{{x}} has no counterpart in {other}: nothing can take its place<extra></extra>",
+        hovertemplate=f"token %{{x}} has no counterpart in {other}{shown.so}<extra></extra>",
     )
 
 
-def _label(figure: go.Figure, shown: MapOf, shape: tuple[int, int], frame: Frame) -> None:
+def label_cells(figure: go.Figure, shown: MapOf, shape: tuple[int, int], frame: Frame) -> None:
+    """Axes of a map and what its colours are; of tokens as many labels as have room."""
     n_row, n_column = shape
     say_above(figure, shown.unit, frame)
     figure.update_layout(margin={"l": 64, "r": 8, "t": ABOVE})

@@ -23,6 +23,7 @@ from dashapp.panels.gelu import GELU
 from dashapp.panels.head_atlas import HEAD_ATLAS
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
+from dashapp.panels.inner_changes import CHANGED_HEADS, CHANGED_NEURONS, CHANGED_STREAM
 from dashapp.panels.layer_norm import NORM_STATISTICS, NORM_VECTOR
 from dashapp.panels.lens_map import LENS_MAP
 from dashapp.panels.logit_lens import LOGIT_LENS
@@ -73,7 +74,14 @@ PANELS: Final[dict[str, Panel]] = {
 }
 
 # What two prompts have to do with each other: once each, on Compare.
-PAIR_PANELS: Final[dict[str, Panel]] = {panel.name: panel for panel in (CHANGED_TOKENS, CHANGED_SURPRISAL, PATCHING)}
+PAIR_PANELS: Final[dict[str, Panel]] = {
+    panel.name: panel
+    for panel in (
+        *(CHANGED_TOKENS, CHANGED_SURPRISAL),
+        *(CHANGED_HEADS, CHANGED_NEURONS, CHANGED_STREAM),
+        PATCHING,
+    )
+}
 
 GONE = "What the model did with this prompt is no longer in the cache. Press Generate to compute it again."
 

@@ -270,6 +270,12 @@ FORMULAS: Final[dict[str, Notation]] = {
         "the cosine of a and b is their dot product, divided by the product of their lengths",
         "Salton, Wong & Yang 1975",
     ),
+    "distance": Notation(
+        "Relative distance",
+        (r"d(r, s) = \frac{2 \left\| r - s \right\|}{\left\| r \right\| + \left\| s \right\|}",),
+        "the relative distance of r and s is twice the length of their difference over the sum of their lengths",
+        "the L2 norm, over the mean length of the two",
+    ),
     "pca": Notation(
         "Principal components",
         (

@@ -11,6 +11,7 @@ from tests.browser.test_compare import open_pair
 
 A, B = "one two three four five", "one two seven four"  # with the beginning: the fourth differs, the last is alone
 TOKENS, SURPRISAL = "Next tokens in a and b", "Surprisal in a and b"
+HEADS, STREAM, NEURONS = "Attention that changed", "Streams that part", "Neurons that changed"
 
 
 def panel(page: Page, title: str) -> Locator:
@@ -54,3 +55,47 @@ def test_next_tokens_are_walked_by_keyboard_and_one_without_counterpart_is_refus
     expect(page.locator("#selection-target")).not_to_have_value("", timeout=PATIENCE_MS)
     page.locator("#token-strip-a [data-pos='5']").click()
     expect(panel(page, TOKENS).locator(".panel-state")).to_contain_text("of a has no counterpart in b")
+
+
+def at_cell(page: Page, graph: Locator, row: int, column: int) -> None:
+    """Click a cell of a map."""
+    across, down = graph.evaluate(
+        """(graph, [row, column]) => {
+          const { xaxis, yaxis } = graph._fullLayout;
+          const box = graph.getBoundingClientRect();
+          return [(xaxis._offset + xaxis.d2p(column)) / box.width, (yaxis._offset + yaxis.d2p(row)) / box.height];
+        }""",
+        [row, column],
+    )
+    point_at(page, graph, across, down)
+    press(page)
+
+
+def test_a_click_on_a_head_a_layer_or_a_neuron_that_changed_selects_it(page: Page, served: Served) -> None:
+    open_pair(page, served.base, A, B, pos="4")
+    expect_foot(page, HEADS, "Mean over 4 aligned tokens, without the first.")
+    at_cell(page, drawn(page, HEADS), 2, 1)
+    expect(page.locator("#selection-head")).to_have_value("1", timeout=PATIENCE_MS)
+    expect(page.locator("#selection-layer")).to_have_value("2")
+    panel(page, HEADS).get_by_label("the selected token").check()
+    expect_foot(page, HEADS, "Rows of token 4 ‘·four’ of a and token 4 ‘·four’ of b.")
+    expect_foot(page, STREAM, "They are equal before token 3 ‘·three’.")
+    at_cell(page, drawn(page, STREAM), 0, 3)
+    expect(page.locator("#selection-layer")).to_have_value("0", timeout=PATIENCE_MS)
+    assert (selected(page, "a"), selected(page, "b")) == (3, 3)
+    expect_foot(page, HEADS, "Rows of token 3 ‘·three’ of a and token 3 ‘·seven’ of b.")
+    expect_foot(page, NEURONS, "At token 3 ‘·three’ of a and token 3 ‘·seven’ of b.")
+    point_at(page, drawn(page, NEURONS).locator(".barlayer .point path").first, across=0.3)
+    press(page)
+    expect(page.locator("#selection-neuron")).not_to_have_value("", timeout=PATIENCE_MS)
+    assert violations(page) == []
+
+
+def test_layers_and_tokens_that_part_are_walked_by_keyboard(page: Page, served: Served) -> None:
+    open_pair(page, served.base, A, B, pos="3", layer="1")
+    expect_foot(page, STREAM, "Furthest apart in layer")
+    drawn(page, STREAM).focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#selection-layer")).to_have_value("2", timeout=PATIENCE_MS)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#token-strip-b [aria-selected='true']")).to_have_attribute("data-pos", "4")

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dashapp.errors import OtherPlaces
 from dashapp.model.config import GPT2Config
-from dashapp.panels.catalogue import PANELS
+from dashapp.panels.catalogue import PAIR_PANELS, PANELS
 from dashapp.panels.panel import draw
 from dashapp.traces.names import TENSORS, tensor_shapes
 from dashapp.traces.record import Trace, new_trace, trace_metadata
@@ -59,7 +60,7 @@ def trace() -> Trace:
 
 def views(name: str) -> list[dict[str, Any]]:
     """Views in which all knobs are turned at once, so that few of them show every option, of a late token."""
-    knobs = PANELS[name].knobs
+    knobs = (PANELS | PAIR_PANELS)[name].knobs
     n_views = max([len(knob.options) for knob in knobs], default=1)
     place = {"pos": POS, "layer": LAYER, "head": HEAD, "target": 262, "against": 50_000, "n_prompt": SHAPE.n_ctx}
     looks = {"theme": "light", "text": 1, "narrow": False}
@@ -72,3 +73,26 @@ def test_no_figure_of_a_thousand_tokens_passes_two_megabytes(name: str, trace: T
     for view in views(name):
         size_bytes = len(draw(PANELS[name], trace, view).figure.to_json().encode())
         assert 100 < size_bytes < LIMIT_BYTES, view["knobs"]
+
+
+@pytest.mark.parametrize("name", PAIR_PANELS)
+def test_no_figure_of_two_long_prompts_passes_two_megabytes(name: str, trace: Trace) -> None:
+    """Beside itself with some tokens replaced and one left out."""
+    other = with_other_tokens(trace)
+    for view in views(name):
+        beside = {"beside": {"key": "", "pos": POS, "n_prompt": SHAPE.n_ctx}}
+        try:
+            figure = draw(PAIR_PANELS[name], trace, view | beside, other=other).figure
+        except OtherPlaces:  # patterns of prompts that are not straight
+            continue
+        size_bytes = len(figure.to_json().encode())
+        assert 100 < size_bytes < LIMIT_BYTES, view["knobs"]
+
+
+def with_other_tokens(trace: Trace) -> Trace:
+    """The same numbers under tokens that partly differ."""
+    ids = trace.token_ids.copy()
+    ids[500:510] = ids[490:500]
+    ids[700:1023] = ids[701:1024]
+    tensors = {name: trace.read(name) for name in TENSORS} | {"token_ids": ids}
+    return new_trace(tensors, trace.metadata, weights=trace.weights)
