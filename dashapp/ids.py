@@ -67,7 +67,6 @@ COMPARE_EXPECTATIONS: Final = "compare-expectations"
 COMPARE_EXAMPLE: Final = "compare-example"
 COMPARE_COPY: Final = "compare-copy"
 COMPARE_SWAP: Final = "compare-swap"
-COMPARE_OPEN: Final = "compare-open"  # the panels that a person wants beside each other
 COMPARE_SHOWN: Final = "compare-shown"  # those that are there
 COMPARE_QUERY: Final = "compare-query"  # what the address said when the page was opened
 
@@ -148,6 +147,11 @@ def part(kind: str, panel: Any, slot: Any) -> dict[str, Any]:
 def pair(panel: Any) -> dict[str, Any]:
     """Where a panel stands in both slots; a name, or Dash's wildcards."""
     return {"type": "pair", "panel": panel}
+
+
+def compare_open(page: Any) -> dict[str, Any]:
+    """Of a page's panels, those that a person wants beside each other on Compare."""
+    return {"type": "compare-open", "page": page}
 
 
 def knob(panel: Any, slot: Any, name: Any) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from dash import html, register_page
 
 from dashapp.panels.catalogue import PANELS
 from dashapp.panels.page_index import page_index
-from dashapp.panels.panel import Panel
-from dashapp.panels.panel import layout as panel_layout
+from dashapp.panels.rows import panel_row
 
 # A panel a row, or two beside each other.
 ROWS: Final = (
@@ -29,14 +27,9 @@ ROWS: Final = (
 
 def layout(**query: str) -> html.Div:
     """The page; knobs stand in the query string, and the shell reads the rest of it."""
-    rows = [_row(panels, query) for panels in ROWS]
+    rows = [panel_row(panels, query) for panels in ROWS]
     index = page_index(panel for panels in ROWS for panel in panels)
     return html.Div([html.H1("Attention", className="visually-hidden"), index, *rows], className="page")
-
-
-def _row(panels: tuple[Panel, ...], query: Mapping[str, str]) -> html.Section | html.Div:
-    drawn = [panel_layout(panel, "a", query) for panel in panels]
-    return drawn[0] if len(drawn) == 1 else html.Div(drawn, className="beside")
 
 
 register_page(__name__, path="/attention", name="Attention", title="Attention · Inside GPT-2", order=1, layout=layout)

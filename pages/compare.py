@@ -22,10 +22,11 @@ from dash import (
 from dash.exceptions import PreventUpdate
 
 from dashapp import ids
-from dashapp.panels.catalogue import PAIR_PANELS, PANELS
+from dashapp.panels.catalogue import BY_PAGE, PAIR_PANELS, PANELS
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import aria, told
 from dashapp.panels.panel import layout as panel_layout
+from dashapp.panels.rows import panel_row
 
 OPEN_AT_FIRST: Final = ("next-tokens",)
 KNOB: Final = "compare.open"  # in the address: names of panels, with "." between them
@@ -64,7 +65,7 @@ def layout(**query: str) -> html.Div:
         [
             html.H1("Compare", className="visually-hidden"),
             _difference(),
-            *(_row(names, query) for names in ROWS),
+            *(panel_row([PAIR_PANELS[name] for name in names], query) for names in ROWS),
             _choice(opened),
             html.Div(pairs),
             dcc.Store(id=ids.COMPARED),
@@ -81,7 +82,7 @@ register_page(__name__, path="/compare", name="Compare", title="Compare · Insid
 @callback(
     Output(ids.pair(ALL), "children"),
     Output(ids.COMPARE_SHOWN, "data"),
-    Input(ids.COMPARE_OPEN, "value"),
+    Input(ids.compare_open(ALL), "value"),
     State(ids.pair(ALL), "id"),
     State(ids.COMPARE_SHOWN, "data"),
     State(ids.COMPARE_QUERY, "data"),
@@ -91,7 +92,7 @@ def open_pairs(wanted: object, pairs: object, shown: object, query: object) -> t
     """What stands in each pair: those that are open already stay as they are."""
     if not isinstance(pairs, list) or not all(isinstance(pair, dict) and pair.get("panel") in PANELS for pair in pairs):
         raise PreventUpdate  # no page of ours sends it
-    asked, there = _panels_in(wanted), _panels_in(shown)
+    asked, there = _panels_in(_joined(wanted)), _panels_in(shown)
     knobs = {name: value for name, value in query.items() if isinstance(value, str)} if isinstance(query, dict) else {}
 
     def children(name: str) -> Any:
@@ -130,7 +131,7 @@ clientside_callback(
 )
 clientside_callback(
     ClientsideFunction("compare", "keepOpen"),
-    Input(ids.COMPARE_OPEN, "value"),
+    Input(ids.compare_open(ALL), "value"),
     prevent_initial_call=True,
 )
 
@@ -145,10 +146,9 @@ def _panels_in(names: object) -> list[str]:
     return [name for name in PANELS if isinstance(names, list) and name in names]
 
 
-def _row(names: tuple[str, ...], query: Mapping[str, str]) -> html.Section | html.Div:
-    """Panels of both prompts beside each other; one alone takes the whole width."""
-    drawn = [panel_layout(PAIR_PANELS[name], "a", query) for name in names]
-    return drawn[0] if len(drawn) == 1 else html.Div(drawn, className="beside")
+def _joined(lists: object) -> list[object]:
+    """One list of the lists of all pages."""
+    return [name for names in lists if isinstance(names, list) for name in names] if isinstance(lists, list) else []
 
 
 def _pair(name: str, query: Mapping[str, str]) -> list[html.Div]:
@@ -200,7 +200,21 @@ def _button(name: str, label: str) -> html.Button:
 
 
 def _choice(opened: list[str]) -> html.Fieldset:
-    """Which panels are open, one under the other."""
-    options = [{"value": name, "label": panel.title} for name, panel in PANELS.items()]
-    boxes = dbc.Checklist(id=ids.COMPARE_OPEN, options=options, value=opened, inline=True)
-    return html.Fieldset([html.Legend("What to compare"), boxes], className="choice")
+    """Which panels are open, one under the other: a list for each page."""
+    lists = [
+        html.Fieldset(
+            [
+                html.Legend(page),
+                dbc.Checklist(
+                    id=ids.compare_open(page),
+                    options=[{"value": panel.name, "label": panel.title} for panel in panels],
+                    value=[panel.name for panel in panels if panel.name in opened],
+                ),
+            ]
+        )
+        for page, panels in BY_PAGE.items()
+    ]
+    about = html.P("Panels of the other pages, for both prompts side by side.", className="question")
+    return html.Fieldset(
+        [html.Legend("What to compare"), about, html.Div(lists, className="choice-lists")], className="choice"
+    )

@@ -56,22 +56,28 @@ from dashapp.traces.record import Trace
 
 logger = logging.getLogger(__name__)
 
-PANELS: Final[dict[str, Panel]] = {
-    panel.name: panel
-    for panel in (
-        *(NEXT_TOKENS, SAMPLER, CONTINUATIONS, SURPRISAL),
+# By the page that shows them, in its order.
+BY_PAGE: Final[dict[str, tuple[Panel, ...]]] = {
+    "Generation": (NEXT_TOKENS, SAMPLER, CONTINUATIONS, SURPRISAL),
+    "Attention": (
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
         *(TOKEN_LINES, PATTERN_DETAIL, PAIR_HEADS, TOKEN_SOURCES, PAIR_MATCH, PAIR_WRITES),
         *(HEADS_TOGETHER, TOKEN_ORIGINS, SINK_HEADS, SINK_ROWS, HEAD_ATLAS),
+    ),
+    "Embeddings": (
         *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
+    ),
+    "Activations": (
         *(LOGIT_LENS, LENS_MAP, ATTRIBUTION, HEAD_ATTRIBUTION),
         *(NEURON_ATTRIBUTION, NEURON, MLP_SPARSITY),
         *(GELU, MLP_NEURONS, RESID_NORMS, RESID_WRITES, RESID_DIMENSIONS),
         *(NORM_STATISTICS, NORM_VECTOR),
-        PARITY,
-    )
+    ),
+    "Model": (PARITY,),
 }
+
+PANELS: Final[dict[str, Panel]] = {panel.name: panel for panels in BY_PAGE.values() for panel in panels}
 
 # What two prompts have to do with each other: once each, on Compare.
 PAIR_PANELS: Final[dict[str, Panel]] = {

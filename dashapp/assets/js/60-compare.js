@@ -131,9 +131,9 @@
     return JSON.stringify(Object.fromEntries(Object.entries(id).sort(([one], [other]) => (one < other ? -1 : 1))));
   }
 
-  /** Which panels are open, once a person has chosen, kept for the address. */
-  function keepOpen(open) {
-    ours().shell.keepKnobs("compare", { open: open.join(".") }, {});
+  /** Which panels are open, once a person has chosen, kept for the address. @param {string[][]} lists - one a page */
+  function keepOpen(lists) {
+    ours().shell.keepKnobs("compare", { open: lists.flat().join(".") }, {});
   }
 
   /** Whether there is a second prompt; whether an example of one is not offered; what cannot be copied or swapped now. */
