@@ -37,6 +37,7 @@ ROWS: Final = (
     ("changed-heads", "changed-neurons"),
     ("changed-stream",),
     ("patching",),
+    ("patch-cell",),
 )
 
 EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or begin with one of these:"
@@ -129,6 +130,14 @@ clientside_callback(
     State(ids.SELECTION, "data"),
     prevent_initial_call=True,
 )
+for name in ("site", "direction"):  # a cell that is patched is one of the sweep's
+    same = [ids.knob(panel, "a", name) for panel in ("patching", "patch-cell")]
+    clientside_callback(
+        ClientsideFunction("compare", "same"),
+        *(Output(knob, "value", allow_duplicate=True) for knob in same),
+        *(Input(knob, "value") for knob in same),
+        prevent_initial_call=True,
+    )
 clientside_callback(
     ClientsideFunction("compare", "keepOpen"),
     Input(ids.compare_open(ALL), "value"),

@@ -50,7 +50,11 @@ WITH_TORCH = (
 )
 DASH = frozenset({"dash", "dash_bootstrap_components", "flask"})
 BELOW_JOBS = ("dashapp.model", "dashapp.traces", "dashapp.store", "dashapp.analysis", "dashapp.experiments")
-FOUND = ("dashapp.experiments.results", "dashapp.experiments.sweeps")  # what experiments find, torch-free
+FOUND = (
+    "dashapp.experiments.results",
+    "dashapp.experiments.sweeps",
+    "dashapp.experiments.cells",
+)  # what experiments find, torch-free
 MODEL = frozenset(
     {"numpy", "safetensors", "tiktoken", "huggingface_hub", "httpx2", "psutil"}
 )  # httpx2: the hub's client
@@ -87,6 +91,7 @@ ROOMS = {
         frozenset({"numpy", "torch", "transformers"}), ("dashapp.model", "dashapp.experiments")
     ),
     "dashapp.experiments.results": Room(frozenset({"numpy"})),
+    "dashapp.experiments.cells": Room(frozenset({"numpy"}), ("dashapp.experiments.sweeps",)),
     "dashapp.experiments.sweeps": Room(frozenset({"numpy"}), ("dashapp.analysis.alignment",)),
     "dashapp.jobs": Room(JOBS, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.projection": Room(JOBS | {"umap"}, (*BELOW_JOBS, "dashapp.jobs")),

@@ -1,49 +1,27 @@
-"""Figures of what differs between two prompts: next tokens, surprisal token by token, and the residual stream.
+"""Figures of what differs between two prompts: surprisal token by token, and the residual stream.
 
-Slot a is blue with circles and plain bars, slot b orange with diamonds and hatched bars; a difference is a − b, blue
-where there is more in a.
+Slot a is blue with circles, slot b orange with diamonds; a difference is a − b, blue where there is more in a.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
 from dashapp.analysis.alignment import NONE, Alignment
-from dashapp.analysis.changes import NextTokenChange, SurprisalChange
+from dashapp.analysis.changes import SurprisalChange
 from dashapp.analysis.inner_changes import StreamChange
 from dashapp.figures.cells import bar_above
-from dashapp.figures.generation import percent
 from dashapp.figures.patching import MapOf, crosses, label_cells
+from dashapp.figures.probabilities import LEGEND
 from dashapp.figures.theme import MONO, ColourScale, Frame, framed
 from dashapp.figures.tokens import label, ticks
 
 Slot = Literal["a", "b"]
-Scale = Literal["even", "log"]
 Measure = Literal["distance", "cosine"]
-
-ROW: Final = 36  # pixels of a token with a bar of each prompt
-LEGEND: Final = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"}
-
-
-def next_token_bars(found: NextTokenChange, *, texts: Sequence[str], scale: Scale = "even", frame: Frame) -> go.Figure:
-    """Two bars a token, its probability in a and in b; texts: of `found.ids`."""
-    names = [label(text) for text in texts]
-    bars = [_probability_bars(found, slot, names, frame) for slot in ("a", "b")]
-    n = len(names)
-    summary = f"Probabilities of {n} next tokens in a and in b; the first, ‘{names[0]}’, has {percent(found.in_a[0])} "
-    summary += f"in a and {percent(found.in_b[0])} in b."
-    figure = framed(*bars, frame=frame, height=ROW * n + 96, summary=summary)
-    figure.update_layout(margin={"l": 136, "t": 40}, bargap=0.25, barmode="group", showlegend=True, legend=LEGEND)
-    figure.update_xaxes(title_text="probability of coming next", **_probability_axis(found, scale, frame))
-    places = list(range(n))
-    figure.update_yaxes(tickvals=places, ticktext=names, range=[n - 0.5, -0.5], showgrid=False, zeroline=False)
-    figure.update_yaxes(tickfont_family=MONO)
-    return figure
 
 
 def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> go.Figure:
@@ -135,18 +113,6 @@ def _stream_sentence(measure: Measure) -> str:
     return f"layer %{{y}}, token %{{x}}: relative distance {distance}, cosine {cosine}<extra></extra>"
 
 
-def _probability_axis(found: NextTokenChange, scale: Scale, frame: Frame) -> dict[str, Any]:
-    """An axis as long as the longest bar and its number; the logarithmic one begins at the next power of ten."""
-    probs = np.concatenate([found.in_a, found.in_b])
-    high = max(1e-6, float(probs.max()))
-    if scale == "even":
-        return {"range": [0, high * (1.28 if frame.is_narrow else 1.12)], "tickformat": "~%", "nticks": 6}
-    low = math.floor(math.log10(max(float(probs.min()), 1e-30))) - 0.2
-    room = (0.35 if frame.is_narrow else 0.12) * (math.log10(high) - low)
-    step = max(1, math.ceil(-low / 6))
-    return {"type": "log", "range": [low, math.log10(high) + room], "tickformat": ".0e", "dtick": step}
-
-
 def _part_surprisal(figure: go.Figure, texts: Sequence[str], frame: Frame) -> None:
     """Points above, differences below, the tokens of a under both."""
     places, names = ticks(texts, is_narrow=frame.is_narrow)
@@ -161,37 +127,6 @@ def _part_surprisal(figure: go.Figure, texts: Sequence[str], frame: Frame) -> No
     )
     reach = float(np.abs(figure.data[2].y).max(initial=1e-6)) * 1.1
     figure.update_layout(yaxis2={"range": [-reach, reach], "zeroline": True, "zerolinecolor": frame.colours.edge})
-
-
-def _probability_bars(found: NextTokenChange, slot: Slot, names: Sequence[str], frame: Frame) -> go.Bar:
-    probs = found.in_a if slot == "a" else found.in_b
-    sentences = [
-        f"‘{name}’ comes next with probability {percent(p)} in a and {percent(q)} in b"
-        for name, p, q in zip(names, found.in_a, found.in_b, strict=True)
-    ]
-    return go.Bar(
-        x=probs,
-        y=list(range(len(names))),
-        orientation="h",
-        name=f"in {slot}",
-        marker=_look(slot, frame),
-        text=[percent(p) for p in probs],
-        textposition="outside",
-        textangle=0,
-        cliponaxis=False,
-        hovertext=sentences,
-        hoverinfo="text",
-        customdata=[int(token) for token in found.ids],
-    )
-
-
-def _look(slot: Slot, frame: Frame) -> dict[str, Any]:
-    """Bars of a slot: its colour, and those of b hatched, so that colour is not the only sign."""
-    colours = frame.colours
-    if slot == "a":
-        return {"color": colours.slot_a, "line": {"width": 0}}
-    hatch = {"shape": "/", "fgcolor": colours.slot_b, "bgcolor": colours.paper, "solidity": 0.5}
-    return {"color": colours.slot_b, "line": {"width": 1, "color": colours.slot_b}, "pattern": hatch}
 
 
 def _points(slot: Slot, found: SurprisalChange, sentences: Sequence[str], frame: Frame) -> go.Scatter:

@@ -27,6 +27,11 @@ def plain_label(text: str, *, longest: int = LONGEST) -> str:
     return "".join(_shown(character) for character in shown)
 
 
+def running_text(texts: Sequence[str]) -> str:
+    """Tokens as one line of text outside figures: spaces as they are, all that cannot be seen shown."""
+    return "".join(" " if character == " " else _shown(character) for text in texts for character in text)
+
+
 def ticks(texts: Sequence[str], *, is_narrow: bool = False) -> tuple[list[int], list[str]]:
     """Positions and labels for a token axis: all of them, or every n-th where they would not be readable."""
     step = max(1, -(-len(texts) // (MOST_NARROW if is_narrow else MOST_LABELS)))

@@ -1,12 +1,15 @@
-"""Activation patching between a trace's prompt and another one, in a job's process."""
+"""Activation patching between a trace's prompt and another one, all cells or one, in a job's process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from dashapp.errors import WeightsMissing
+from dashapp.experiments.cells import Cell
+from dashapp.experiments.one_cell import patch_cell
 from dashapp.experiments.patching import sweep
 from dashapp.experiments.sweeps import Places, Site
 from dashapp.model.checkpoint import weights_of
@@ -48,6 +51,29 @@ def patch(
         progress=progress,
     )
     return found.arrays()
+
+
+def patch_cell_of_trace(trace: Trace, progress: Callable[[float], None], **question: object) -> dict[str, np.ndarray]:
+    """`CellPatch.arrays` of one patch into a trace's run, by its own model. question: of `patch_one`.
+
+    Raises: as `model_of`.
+    """
+    return patch_one(model_of(trace), trace, progress, **question)  # type: ignore[arg-type]
+
+
+def patch_one(
+    model: GPT2,
+    trace: Trace,
+    progress: Callable[[float], None],
+    *,
+    source: Sequence[int],
+    n_target: int,
+    cell: Mapping[str, Any],
+) -> dict[str, np.ndarray]:
+    """The same by a model. source, n_target: as `patch` has them. cell: the fields of a `Cell`."""
+    source_ids, target_ids = np.array(source, dtype=np.int32), trace.token_ids[:n_target]
+    places = Places.of_ends(source_ids, target_ids)
+    return patch_cell(model, source_ids, target_ids, cell=Cell(**cell), places=places, progress=progress).arrays()
 
 
 def model_of(trace: Trace) -> GPT2:

@@ -15,6 +15,7 @@ import torch
 
 from dashapp.model.gpt2 import GPT2, KeyValueCache, at_least_float32
 from dashapp.model.sampling import SamplingSettings, largest, random_numbers, sample
+from dashapp.model.tap import NO_TAP, Tap
 from dashapp.model.tokenizer import END_OF_TEXT_ID
 
 N_TOP = 20  # alternatives recorded at each step
@@ -65,9 +66,12 @@ def draw_tokens(
         unread = torch.tensor([[token]], device=model.device)
 
 
-def next_token_logits(model: GPT2, unread: torch.Tensor, cache: KeyValueCache) -> np.ndarray:
-    """Logits after the last of the tokens in the cache and then `unread` [1 pos]: float32 or float64 [d_vocab]."""
-    last = model.body(unread, cache=cache)[0, -1]
+def next_token_logits(model: GPT2, unread: torch.Tensor, cache: KeyValueCache, tap: Tap = NO_TAP) -> np.ndarray:
+    """Logits after the last of the tokens in the cache and then `unread` [1 pos]: float32 or float64 [d_vocab].
+
+    tap: of the pass over `unread`.
+    """
+    last = model.body(unread, cache=cache, tap=tap)[0, -1]
     logits: np.ndarray = at_least_float32(model.unembed(last)).cpu().numpy()
     return logits
 

@@ -36,6 +36,7 @@ from dashapp.panels.pair_heads import PAIR_HEADS, TOKEN_SOURCES
 from dashapp.panels.pair_why import PAIR_MATCH, PAIR_WRITES
 from dashapp.panels.panel import Drawn, Panel, draw, work_of
 from dashapp.panels.parity import PARITY
+from dashapp.panels.patch_cell import PATCH_CELL
 from dashapp.panels.patching import PATCHING
 from dashapp.panels.pattern_detail import PATTERN_DETAIL
 from dashapp.panels.positions import POSITION_CURVE, POSITION_LIKENESS, POSITION_LINES, SUM_SHARES
@@ -85,7 +86,7 @@ PAIR_PANELS: Final[dict[str, Panel]] = {
     for panel in (
         *(CHANGED_TOKENS, CHANGED_SURPRISAL),
         *(CHANGED_HEADS, CHANGED_NEURONS, CHANGED_STREAM),
-        PATCHING,
+        *(PATCHING, PATCH_CELL),
     )
 }
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from dashapp.analysis.alignment import NONE, Alignment, align
 from dashapp.analysis.changes import Choice, NextTokenChange, SurprisalChange, next_token_change, surprisal_change
-from dashapp.figures.changes import Scale, next_token_bars, surprisal_lines
+from dashapp.figures.changes import surprisal_lines
 from dashapp.figures.generation import percent
+from dashapp.figures.probabilities import Run, Scale, probability_bars
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.model.tokenizer import token_text, token_texts
@@ -25,7 +26,8 @@ N_TOKENS: Final = 8  # that gain most, and as many that lose most
 def draw_next(a: Trace, *, other: Trace, pos: int, other_pos: int, choice: Choice, scale: Scale, frame: Frame) -> Drawn:
     """Probabilities of the next tokens that tell the prompts apart. Raises: WeightsMissing, OtherSizes."""
     found = next_token_change(a, pos, other, other_pos, n=N_TOKENS, choice=choice)
-    figure = next_token_bars(found, texts=token_texts(found.ids), scale=scale, frame=frame)
+    probs: dict[Run, np.ndarray] = {"a": found.in_a, "b": found.in_b}
+    figure = probability_bars(found.ids, probs, texts=token_texts(found.ids), scale=scale, frame=frame)
     places = f"After {named(a, pos)} of a and {named(other, other_pos)} of b."
     return Drawn(figure=figure, foot=f"{places} {_divergences(found, frame)} {_most(found)}")
 
@@ -99,6 +101,8 @@ def _replaced(aligned: Alignment) -> str:
     return f"Hollow points are of {what}."
 
 
+SCALE: Final = Knob(name="scale", label="Scale", options={"even": "even", "log": "logarithmic"})
+
 CHANGED_TOKENS: Final = Panel(
     name="changed-tokens",
     title="Next tokens in a and b",
@@ -119,7 +123,7 @@ CHANGED_TOKENS: Final = Panel(
     marks="vocabulary",
     knobs=(
         Knob(name="choice", label="Tokens", options={"change": "that differ most", "likeliest": "likeliest in either"}),
-        Knob(name="scale", label="Scale", options={"even": "even", "log": "logarithmic"}),
+        SCALE,
     ),
     draw=draw_next,
     pairs=True,

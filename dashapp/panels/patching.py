@@ -97,7 +97,7 @@ def question(
     against: int | None,
     site: Site,
     direction: str,
-    metric: Metric,  # noqa: ARG001  all are measured
+    metric: Metric = "logit_diff",  # noqa: ARG001  all are measured
 ) -> Question:
     """What the knobs and the selection ask. Raises: OtherModels, OtherPlaces, WeightsMissing."""
     if a.fingerprint != other.fingerprint:
@@ -220,6 +220,9 @@ def _left_out(asked: Question, places: Places) -> str:
     return f"{said} {tokens} no counterpart and {what}.".strip()
 
 
+SITE: Final = Knob(name="site", label="Patch", options={str(site): name for site, name in SITE_NAMES.items()})
+DIRECTION: Final = Knob(name="direction", label="Direction", options={"ab": "a → b", "ba": "b → a"})
+
 PATCHING: Final = Panel(
     name="patching",
     title="Activation patching",
@@ -244,8 +247,8 @@ PATCHING: Final = Panel(
     reads=("n_prompt", "layer", "target", "against"),
     marks="layer_pos",
     knobs=(
-        Knob(name="site", label="Patch", options={str(site): name for site, name in SITE_NAMES.items()}),
-        Knob(name="direction", label="Direction", options={"ab": "a → b", "ba": "b → a"}),
+        SITE,
+        DIRECTION,
         Knob(
             name="metric",
             label="Metric",

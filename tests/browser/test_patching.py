@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import region, tokens
+from tests.browser.steps import point_at, press, region, tokens
 from tests.browser.test_accessibility import violations
 from tests.browser.test_compare import open_pair
 
@@ -87,3 +87,34 @@ def test_without_a_second_prompt_the_panel_says_what_it_needs(page: Page, served
     expect(panel(page).locator(".panel-state")).to_have_text(
         "Needs a second prompt. Type one under b and press Generate.", timeout=LONG_MS
     )
+
+
+def cell_panel(page: Page) -> Locator:
+    return page.get_by_role("region", name="Patch one cell")
+
+
+def expect_cell(page: Page, text: str) -> None:
+    cell_panel(page).scroll_into_view_if_needed()
+    expect(cell_panel(page).locator(".foot")).to_contain_text(text, timeout=LONG_MS)
+
+
+def test_a_cell_that_is_clicked_is_patched_and_the_text_goes_on(page: Page, served: Served) -> None:
+    open_pair(page, served.base, A, B)
+    expect_cell(page, "No patch is chosen. Select a layer and a token")
+    panel(page).scroll_into_view_if_needed()
+    point_at(page, panel(page).get_by_role("button", name="Start"))
+    press(page)
+    expect(foot(page)).to_contain_text("passes took", timeout=LONG_MS)
+    click_cell(page, 1, 3)
+    expect_cell(page, "layer 1, token 3 ‘·seven’ of b, from a. The logit of")
+    expect_cell(page, "The likeliest text that follows: patched ‘")
+    expect(cell_panel(page).locator(".legendtext").nth(2)).to_have_text("patched", timeout=LONG_MS)
+    panel(page).get_by_role("combobox", name="Patch").select_option("z")
+    expect(cell_panel(page).get_by_role("combobox", name="Patch")).to_have_value("z")
+    expect_cell(page, "No patch is chosen. Select a layer and a head")
+    page.locator("#selection-head").select_option("1")
+    expect_cell(page, "head output, layer 1, head 1, from a. The logit of")
+    cell_panel(page).get_by_label("b → a").check()
+    expect(panel(page).get_by_label("b → a")).to_be_checked()
+    expect_cell(page, "head output, layer 1, head 1, from b.")
+    assert violations(page) == []

@@ -6,19 +6,11 @@ import math
 
 import numpy as np
 
-from dashapp.analysis.changes import NextTokenChange, SurprisalChange
-from dashapp.analysis.divergence import Divergence
-from dashapp.figures.changes import next_token_bars, surprisal_lines
+from dashapp.analysis.changes import SurprisalChange
+from dashapp.figures.changes import surprisal_lines
 from dashapp.figures.theme import Frame
 
 FRAME = Frame(theme="light")
-EXPECTED = NextTokenChange(
-    ids=np.array([7, 9, 4]),
-    in_a=np.array([0.5, 0.2, 0.1]),
-    in_b=np.array([0.1, 0.15, 0.6]),
-    apart=Divergence(js=0.2, a_from_b=0.5, b_from_a=0.6),
-    is_equal=False,
-)
 SURPRISED = SurprisalChange(
     of_a=np.array([math.nan, 3.0, 1.0, 2.0]),
     of_b=np.array([math.nan, 1.0, math.nan, 4.0]),
@@ -26,26 +18,6 @@ SURPRISED = SurprisalChange(
     is_same=np.array([True, True, False, False]),
 )
 TEXTS = ["<|endoftext|>", " a", "<b>", " c"], ["<|endoftext|>", " a", " x"]
-
-
-def test_each_token_has_a_bar_of_each_prompt_in_its_colour_and_hatch() -> None:
-    figure = next_token_bars(EXPECTED, texts=[" one", "<b>", " two"], frame=FRAME)
-    a, b = figure.data
-    assert (list(a.x), list(b.x)) == ([0.5, 0.2, 0.1], [0.1, 0.15, 0.6])
-    assert (a.marker.color, b.marker.color) == (FRAME.colours.slot_a, FRAME.colours.slot_b)
-    assert b.marker.pattern.shape == "/"
-    assert list(a.customdata) == list(b.customdata) == [7, 9, 4]  # what a click makes the target
-    assert a.hovertext[1] == "‘&lt;b&gt;’ comes next with probability 20% in a and 15% in b"
-    assert list(figure.layout.yaxis.ticktext) == ["·one", "&lt;b&gt;", "·two"]
-    assert figure.layout.xaxis.range[0] == 0
-    assert figure.layout.xaxis.range[1] > 0.6
-
-
-def test_a_logarithmic_axis_holds_every_bar() -> None:
-    axis = next_token_bars(EXPECTED, texts=["x", "y", "z"], scale="log", frame=FRAME).layout.xaxis
-    assert axis.type == "log"
-    assert axis.range[0] <= -1
-    assert axis.range[1] > math.log10(0.6)
 
 
 def test_surprisals_stand_over_their_difference_which_is_centred_on_zero() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashapp.figures.tokens import MOST_LABELS, MOST_NARROW, label, ticks
+from dashapp.figures.tokens import MOST_LABELS, MOST_NARROW, label, running_text, ticks
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,10 @@ def test_label(text: str, shown: str) -> None:
 
 def test_a_long_token_of_markup_is_cut_before_it_is_escaped() -> None:
     assert label("<" * 40) == "&lt;" * 15 + "…"
+
+
+def test_running_text_keeps_spaces_and_shows_what_cannot_be_seen() -> None:
+    assert running_text([" a", " b\n", "\u202e<c>"]) == " a b↵[202E]<c>"
 
 
 @pytest.mark.parametrize("n", [0, 1, 59, 60, 61, 600, 1024])

@@ -58,3 +58,18 @@ test("an id is written with its keys in alphabetical order, as Dash does", () =>
   const id = { type: "knob", panel: "gelu", slot: "a", name: "scale" };
   assert.equal(compare.idText(id), '{"name":"scale","panel":"gelu","slot":"a","type":"knob"}');
 });
+
+test("of two knobs that mean one thing, the other follows the one that was set", () => {
+  const before = global.window;
+  const same = Symbol("no update");
+  const of = (triggered) => ({ dash_clientside: { no_update: same, callback_context: { triggered } } });
+  try {
+    global.window = of([{ prop_id: "x.value", value: "v" }]);
+    assert.deepEqual(compare.same("v", "z"), [same, "v"]);
+    assert.deepEqual(compare.same("v", "v"), [same, same]);
+    global.window = of([]);
+    assert.deepEqual(compare.same("v", "z"), [same, same]);
+  } finally {
+    global.window = before;
+  }
+});

@@ -126,6 +126,13 @@
     return values.map((value) => (changed < 0 || value === values[changed] ? ours().no_update : values[changed]));
   }
 
+  /** Two knobs that mean one thing: what one is set to, the other is too. */
+  function same(...values) {
+    const { triggered } = ours().callback_context;
+    const value = triggered.length === 1 ? triggered[0].value : undefined;
+    return values.map((each) => (value === undefined || each === value ? ours().no_update : value));
+  }
+
   /** An id as Dash writes it: its keys in alphabetical order. */
   function idText(id) {
     return JSON.stringify(Object.fromEntries(Object.entries(id).sort(([one], [other]) => (one < other ? -1 : 1))));
@@ -188,7 +195,7 @@
     for (const field of fields) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
   }
 
-  const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, compared, mark, link, idText, keepOpen, offers, exampleOf, fill, withAndWithout, ask, openPage };
+  const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, compared, mark, link, same, idText, keepOpen, offers, exampleOf, fill, withAndWithout, ask, openPage };
   if (typeof module !== "undefined") module.exports = compare;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { compare });
 })();

@@ -1,0 +1,98 @@
+"""One activation patched: the next token and the text that follow. Needs torch.
+
+A sweep starts in the middle of a run, for it does thousands of patches; here one whole pass fills a key/value cache, so
+that the text goes on from the patched run. Tests hold the two ways to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dashapp.experiments.cells import N_NEW, Cell, CellPatch
+from dashapp.experiments.sweeps import Places, Site
+from dashapp.model.generation import next_token_logits
+from dashapp.model.gpt2 import GPT2, KeyValueCache
+from dashapp.model.tap import NO_TAP, Tap
+from dashapp.model.tokenizer import END_OF_TEXT_ID
+
+Progress = Callable[[float], None]  # told a share of the whole; may raise to end the work
+
+TAPPED: Final[dict[Site, str]] = {"z_pos": "z"}  # the others: their own name
+
+
+@torch.inference_mode()
+def patch_cell(
+    model: GPT2,
+    source_ids: np.ndarray,
+    target_ids: np.ndarray,
+    *,
+    cell: Cell,
+    places: Places,
+    progress: Progress = lambda share: None,
+    n_new: int = N_NEW,
+) -> CellPatch:
+    """The source run's activation in its place in the target run, and how the text goes on from there.
+
+    source_ids, target_ids: token ids [pos], read after their last. What is generated runs as it is, on top of the keys
+    and values that the patched prompt left.
+    Raises: ValueError for a token without a counterpart, and for patterns of prompts that are not straight.
+    """
+    if cell.site == "pattern" and not places.is_straight:
+        raise ValueError("a pattern fits only where every token stands in the same place in both prompts")
+    if cell.is_of_token and places.source_of[cell.pos] < 0:
+        raise ValueError(f"token {cell.pos} has no counterpart, so nothing can take its place")
+    name = TAPPED.get(cell.site, cell.site)
+    seen: dict[str, Tensor] = {}
+
+    def keep(activation: Tensor, _layer: int | None) -> None:
+        seen["theirs"] = activation[0]
+
+    def put(activation: Tensor, _layer: int | None) -> Tensor:
+        return _patched(activation, seen["theirs"], cell, places)
+
+    runs: tuple[tuple[np.ndarray, Tap], ...] = (
+        (source_ids, Tap({(name, cell.layer): keep})),
+        (target_ids, NO_TAP),
+        (target_ids, Tap({(name, cell.layer): put})),
+    )
+    told = []
+    for i, (ids, tap) in enumerate(runs):
+        told.append(_read_on(model, ids, tap, n_new))
+        progress((i + 1) / len(runs))
+    (_, source), (_, target), (logits, patched) = told
+    return CellPatch(logits=logits, patched=patched, source=source, target=target)
+
+
+def _patched(ours: Tensor, theirs: Tensor, cell: Cell, places: Places) -> Tensor:
+    """A copy of an activation of the target run [batch …] with the cell from the source run's […]."""
+    copy = ours.clone()
+    if cell.site == "pattern":
+        copy[0, cell.head] = theirs[cell.head]
+    elif cell.site == "z_pos":
+        copy[0, cell.head, cell.pos] = theirs[cell.head, int(places.source_of[cell.pos])]
+    elif cell.is_of_head:
+        changing = places.changing.tolist()
+        copy[0, cell.head, changing] = theirs[cell.head, places.source_of[changing].tolist()]
+    else:
+        copy[0, cell.pos] = theirs[int(places.source_of[cell.pos])]
+    return copy
+
+
+def _read_on(model: GPT2, ids: np.ndarray, tap: Tap, n_new: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [d_vocab] after a prompt that is read through a tap, and the likeliest text after it, int32 [token]."""
+    n_new = min(n_new, model.config.n_ctx - len(ids))
+    cache = KeyValueCache.empty(model, capacity=len(ids) + max(0, n_new))
+    unread = torch.as_tensor(np.asarray(ids, dtype=np.int64)[None], device=model.device)
+    logits = first = next_token_logits(model, unread, cache, tap)
+    tokens: list[int] = []
+    while len(tokens) < n_new:
+        tokens.append(int(logits.argmax()))
+        if tokens[-1] == END_OF_TEXT_ID or len(tokens) == n_new:
+            break
+        logits = next_token_logits(model, torch.tensor([[tokens[-1]]], device=model.device), cache)
+    return first, np.array(tokens, dtype=np.int32)

@@ -1,0 +1,165 @@
+"""The panel of one patch: what the model then expects, and the text that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+
+from dashapp.analysis.alignment import NONE
+from dashapp.analysis.divergence import divergence, log_softmax
+from dashapp.experiments.cells import N_NEW, Cell, CellPatch
+from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, effect
+from dashapp.figures.patching import signed
+from dashapp.figures.probabilities import Run, Scale, probability_bars
+from dashapp.figures.theme import Frame
+from dashapp.figures.tokens import plain_label, running_text
+from dashapp.jobs.works import Work
+from dashapp.model.sampling import largest
+from dashapp.model.tokenizer import token_texts
+from dashapp.panels.beside import told
+from dashapp.panels.formulas import Formula
+from dashapp.panels.output_changes import SCALE
+from dashapp.panels.panel import Drawn, Panel
+from dashapp.panels.patching import DIRECTION, SITE, SITE_NAMES, Question, question
+from dashapp.traces.record import Trace
+
+N_TOKENS: Final = 10
+
+# What a person selects for a cell of each kind.
+NEEDS: Final = {True: "a layer and a head", False: "a layer and a token"}
+
+
+def work(a: Trace, *, pos: int, other_pos: int, head: int | None, scale: Scale, **chosen: Any) -> Work | None:  # noqa: ARG001
+    """The patch that is chosen; None where none is, or where it can change nothing. Raises: as `question`."""
+    asked = question(a, **chosen)
+    cell = _cell(asked, other_pos if asked.into == "b" else pos, chosen["layer"], head)
+    if cell is None or _idle(asked, cell):
+        return None
+    return Work(
+        kind="cell",
+        trace=asked.target_key,
+        arguments={"source": asked.source.tolist(), "n_target": len(asked.target), "cell": asdict(cell)},
+    )
+
+
+def draw(
+    a: Trace,
+    *,
+    pos: int,
+    other_pos: int,
+    head: int | None,
+    scale: Scale,
+    frame: Frame,
+    result: Mapping[str, np.ndarray] | None,
+    **chosen: Any,
+) -> Drawn:
+    """Next tokens of both prompts and, once it is computed, of the patched run. Raises: as `question`."""
+    asked = question(a, **chosen)
+    cell = _cell(asked, other_pos if asked.into == "b" else pos, chosen["layer"], head)
+    found = CellPatch.from_arrays(result) if result is not None and cell is not None else None
+    n_a, n_b = len(asked.source), len(asked.target)
+    if asked.into == "a":
+        n_a, n_b = n_b, n_a
+    logits: dict[Run, np.ndarray] = {"a": a.logits_at(n_a - 1), "b": chosen["other"].logits_at(n_b - 1)}
+    if found is not None:
+        logits["patched"] = found.logits
+    probs = {run: np.exp(log_softmax(each)) for run, each in logits.items()}
+    ids = largest(np.max([*probs.values()], axis=0), N_TOKENS)
+    shown = {run: each[ids] for run, each in probs.items()}
+    figure = probability_bars(ids, shown, texts=token_texts(ids), scale=scale, frame=frame)
+    if cell is None:
+        foot = f"No patch is chosen. Select {NEEDS[asked.site in HEAD_SITES]}, or click a cell of Activation patching."
+    else:
+        what = _what(asked, cell)
+        foot = f"{what} {_idle(asked, cell) or (_moved(asked, found, logits, frame) if found else 'Being computed.')}"
+    return Drawn(figure=figure, foot=foot)
+
+
+def _cell(asked: Question, pos: int, layer: int | None, head: int | None) -> Cell | None:
+    """The cell that the selection names; None where it names none. pos: in the run that is patched."""
+    cell = Cell(site=asked.site, layer=layer or 0, head=head or 0, pos=pos)
+    if layer is None or (cell.is_of_head and head is None):
+        return None
+    return Cell(
+        site=cell.site,
+        layer=cell.layer,
+        head=cell.head if cell.is_of_head else 0,
+        pos=cell.pos if cell.is_of_token else 0,
+    )
+
+
+def _idle(asked: Question, cell: Cell) -> str:
+    """Why a patch is not done; "" where it is."""
+    places = asked.places
+    if not len(places.changing):
+        return "The prompts are the same as far as they have counterparts, so there is nothing to patch."
+    if not cell.is_of_token:
+        return ""
+    if cell.pos > places.read_target:
+        return "That token was generated; a patch is done in the prompt."
+    if places.source_of[cell.pos] == NONE:
+        return "That token has no counterpart in the other prompt, so nothing can take its place."
+    if cell.pos < places.n_shared:
+        return "Both runs are the same up to there, so the patch changes nothing."
+    return ""
+
+
+# In words ------------------------------------------------------------------------------------------------------------
+
+
+def _what(asked: Question, cell: Cell) -> str:
+    """The patch in words."""
+    source = "a" if asked.into == "b" else "b"
+    site = SITE_NAMES[cell.site].removesuffix(", by token").removesuffix(", all tokens").removeprefix("one layer’s ")
+    where = f"layer {cell.layer}" + (f", head {cell.head}" if cell.is_of_head else "")
+    at = ""
+    if cell.is_of_token and cell.pos < len(asked.target):
+        at = f", token {cell.pos} ‘{plain_label(token_texts(asked.target)[cell.pos])}’ of {asked.into}"
+    return f"Patched: {site}, {where}{at}, from {source}."
+
+
+def _moved(asked: Question, found: CellPatch, logits: Mapping[Run, np.ndarray], frame: Frame) -> str:
+    """How far the patch moves the logit difference, and the texts."""
+    source: Run = "a" if asked.into == "b" else "b"
+    mine, other = asked.tokens
+    values = {run: float(each[mine]) - float(each[other]) for run, each in logits.items()}
+    ends = {"source": values[source], "target": values[asked.into]}
+    moved = float(effect(np.array(values["patched"]), **ends))
+    unit = "of the way" if abs(ends["source"] - ends["target"]) >= LEAST_GAP else "nats"
+    names = [f"‘{plain_label(text)}’" for text in token_texts(np.array(asked.tokens, dtype=np.int32))]
+    apart = divergence(logits[asked.into], logits["patched"])
+    texts = {"patched": found.patched, source: found.source, asked.into: found.target}
+    told_texts = "; ".join(f"{run} ‘{running_text(token_texts(ids))}’" for run, ids in texts.items() if len(ids))
+    return (
+        f"The logit of {names[0]} over {names[1]} moves {signed(moved)} {unit}, from {signed(ends['target'])} to "
+        f"{signed(values['patched'])} ({source}: {signed(ends['source'])}). From {asked.into} the expectation is "
+        f"{told(apart.js, frame.units)} away (Jensen–Shannon). The likeliest text that follows: {told_texts}."
+    )
+
+
+PATCH_CELL: Final = Panel(
+    name="patch-cell",
+    title="Patch one cell",
+    question="With one activation of the other prompt in its place, what does the model expect, and how does it go on?",
+    about=(
+        "One activation of the target’s run is replaced by the source’s at the token that stands for it, at the "
+        "selected layer, head and token; the prompt is read to its end, and the next tokens are shown beside those of "
+        "a and b. Then the model goes on by itself, always with the likeliest token, up to "
+        f"{N_NEW} of them: they read the keys and values that the patched prompt left, and are not patched themselves.",
+        Formula("patching"),
+        "The site and direction are those of Activation patching; another one there is another one here. A cell of "
+        "that map and this patch are the same number. A clicked token becomes the target.",
+        "Sources: Meng et al. 2022; Wang et al. 2022, Interpretability in the Wild; Zhang & Nanda 2024.",
+        "It does not show that this part matters by itself: others can make up for it. A text with the likeliest token "
+        "at each step is one of many, and a small change can turn all that follows.",
+    ),
+    reads=("pos", "n_prompt", "layer", "head", "target", "against"),
+    marks="vocabulary",
+    knobs=(SITE, DIRECTION, SCALE),
+    draw=draw,
+    work=work,
+    pairs=True,
+)
