@@ -33,8 +33,9 @@ KNOB: Final = "compare.open"  # in the address: names of panels, with "." betwee
 
 # Panels of both prompts: one a row, or two beside each other.
 ROWS: Final = (
-    ("changed-tokens", "changed-surprisal"),
-    ("changed-heads", "changed-neurons"),
+    ("changed-tokens", "changed-neurons"),
+    ("changed-surprisal",),
+    ("changed-heads",),
     ("changed-stream",),
     ("patching",),
     ("patch-cell",),

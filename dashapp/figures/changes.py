@@ -6,7 +6,7 @@ Slot a is blue with circles, slot b orange with diamonds; a difference is a − 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -22,6 +22,8 @@ from dashapp.figures.tokens import label, ticks
 
 Slot = Literal["a", "b"]
 Measure = Literal["distance", "cosine"]
+
+MOST_JOINED: Final = 128  # points that lines join without hiding each other
 
 
 def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> go.Figure:
@@ -134,14 +136,15 @@ def _points(slot: Slot, found: SurprisalChange, sentences: Sequence[str], frame:
     values = found.of_a if slot == "a" else found.of_b
     colours = frame.colours  # a is larger, so that it can be seen behind b where both are the same
     shape, colour, size = ("circle", colours.slot_a, 11) if slot == "a" else ("diamond", colours.slot_b, 7)
+    is_short = len(values) <= MOST_JOINED
     is_replaced = (found.b_of_a != NONE) & ~found.is_same
     return go.Scatter(
         x=np.arange(len(values)),
         y=values * frame.per_bit,
-        mode="lines+markers",
+        mode="lines+markers" if is_short else "markers",
         line={"width": 1, "color": colour},
         marker={
-            "size": size if len(values) <= 128 else size // 2,
+            "size": size if is_short else size // 2,
             "symbol": [f"{shape}-open" if here else shape for here in is_replaced],
             "color": colour,
         },

@@ -84,8 +84,8 @@ PANELS: Final[dict[str, Panel]] = {panel.name: panel for panels in BY_PAGE.value
 PAIR_PANELS: Final[dict[str, Panel]] = {
     panel.name: panel
     for panel in (
-        *(CHANGED_TOKENS, CHANGED_SURPRISAL),
-        *(CHANGED_HEADS, CHANGED_NEURONS, CHANGED_STREAM),
+        *(CHANGED_TOKENS, CHANGED_NEURONS, CHANGED_SURPRISAL),
+        *(CHANGED_HEADS, CHANGED_STREAM),
         *(PATCHING, PATCH_CELL),
     )
 }

@@ -99,14 +99,14 @@ def expect_cell(page: Page, text: str) -> None:
 
 
 def test_a_cell_that_is_clicked_is_patched_and_the_text_goes_on(page: Page, served: Served) -> None:
-    open_pair(page, served.base, A, B)
+    open_pair(page, served.base, A, "one two nine four")  # a pair of its own, which nobody has swept
     expect_cell(page, "No patch is chosen. Select a layer and a token")
     panel(page).scroll_into_view_if_needed()
     point_at(page, panel(page).get_by_role("button", name="Start"))
     press(page)
     expect(foot(page)).to_contain_text("passes took", timeout=LONG_MS)
     click_cell(page, 1, 3)
-    expect_cell(page, "layer 1, token 3 ‘·seven’ of b, from a. The logit of")
+    expect_cell(page, "layer 1, token 3 ‘·nine’ of b, from a. The logit of")
     expect_cell(page, "The likeliest text that follows: patched ‘")
     expect(cell_panel(page).locator(".legendtext").nth(2)).to_have_text("patched", timeout=LONG_MS)
     panel(page).get_by_role("combobox", name="Patch").select_option("z")
