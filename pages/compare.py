@@ -39,6 +39,7 @@ ROWS: Final = (
     ("changed-stream",),
     ("patching",),
     ("patch-cell",),
+    ("ablate-heads",),
 )
 
 EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or begin with one of these:"

@@ -54,6 +54,7 @@ FOUND = (
     "dashapp.experiments.results",
     "dashapp.experiments.sweeps",
     "dashapp.experiments.cells",
+    "dashapp.experiments.ablations",
 )  # what experiments find, torch-free
 MODEL = frozenset(
     {"numpy", "safetensors", "tiktoken", "huggingface_hub", "httpx2", "psutil"}
@@ -91,6 +92,7 @@ ROOMS = {
         frozenset({"numpy", "torch", "transformers"}), ("dashapp.model", "dashapp.experiments")
     ),
     "dashapp.experiments.results": Room(frozenset({"numpy"})),
+    "dashapp.experiments.ablations": Room(frozenset({"numpy"})),
     "dashapp.experiments.cells": Room(frozenset({"numpy"}), ("dashapp.experiments.sweeps",)),
     "dashapp.experiments.sweeps": Room(frozenset({"numpy"}), ("dashapp.analysis.alignment",)),
     "dashapp.jobs": Room(JOBS, (*BELOW_JOBS, "dashapp.jobs")),

@@ -96,12 +96,30 @@ def _heads(trace: Trace, layer: int, pos: int, towards: np.ndarray) -> tuple[np.
     W_O meets the direction first, so nothing has more numbers than W_O. A row of the pattern sums to 1, so a head
     brings its b_V whatever it looks at; that is one of the layer's biases.
     """
-    config = trace.config
-    readout = (_weight(trace, f"h.{layer}.attn.c_proj.weight") @ towards).reshape(config.n_head, config.d_head)
-    value_bias = _weight(trace, f"h.{layer}.attn.c_attn.bias")[-config.d_model :].reshape(readout.shape)
+    readout, value_bias = _readout(trace, layer, towards)
     heads: np.ndarray = ((_brought(trace, layer, pos) - value_bias) * readout).sum(axis=1)
     out_bias = _weight(trace, f"h.{layer}.attn.c_proj.bias") @ towards
     return heads, float((value_bias * readout).sum() + out_bias)
+
+
+def head_parts(trace: Trace, z: np.ndarray, *, ln_scale: float, target: int, against: int | None) -> np.ndarray:
+    """What each head adds to a logit, float64 [layer head], of a run of the same model that is no trace: z [layer head
+    d_head], what its heads bring to a token; ln_scale: 1/σ of its final LayerNorm there. Raises: WeightsMissing.
+    """
+    towards = reader(trace, target=target, against=against)[0] * ln_scale
+    parts = np.empty(z.shape[:2])
+    for layer in range(trace.config.n_layer):
+        readout, value_bias = _readout(trace, layer, towards)
+        parts[layer] = ((z[layer].astype(np.float64) - value_bias) * readout).sum(axis=1)
+    return parts
+
+
+def _readout(trace: Trace, layer: int, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What of each head's output goes towards a direction, and its value bias: float64 [head d_head] each."""
+    config = trace.config
+    readout = (_weight(trace, f"h.{layer}.attn.c_proj.weight") @ towards).reshape(config.n_head, config.d_head)
+    value_bias = _weight(trace, f"h.{layer}.attn.c_attn.bias")[-config.d_model :].reshape(readout.shape)
+    return readout, value_bias
 
 
 def _brought(trace: Trace, layer: int, pos: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Probabilities of a few next tokens in several runs, as bars beside each other.
 
-Slot a is blue and plain, slot b orange and hatched, a patched run ink with a grid, so that colour is not the only sign.
+Slot a is blue and plain, slot b orange and hatched, a run that was changed ink with a grid: colour is not the only
+sign.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from dashapp.figures.generation import percent
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
 
-Run = Literal["a", "b", "patched"]
+Run = Literal["a", "b", "patched", "ablated"]
 Scale = Literal["even", "log"]
 
 BAR: Final = 15  # pixels of a bar
 LEGEND: Final = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"}
-NAMES: Final[dict[Run, str]] = {"a": "in a", "b": "in b", "patched": "patched"}
+NAMES: Final[dict[Run, str]] = {"a": "in a", "b": "in b", "patched": "patched", "ablated": "ablated"}
 
 
 def probability_bars(

@@ -1,4 +1,4 @@
-"""Activation patching between a trace's prompt and another one, all cells or one, in a job's process."""
+"""Interventions in a trace's run, in a job's process: patching from another prompt, all cells or one; ablation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from dashapp.errors import WeightsMissing
+from dashapp.experiments.ablation import ablate_heads
+from dashapp.experiments.ablations import Mode
 from dashapp.experiments.cells import Cell
 from dashapp.experiments.one_cell import patch_cell
 from dashapp.experiments.patching import sweep
@@ -74,6 +76,37 @@ def patch_one(
     source_ids, target_ids = np.array(source, dtype=np.int32), trace.token_ids[:n_target]
     places = Places.of_ends(source_ids, target_ids)
     return patch_cell(model, source_ids, target_ids, cell=Cell(**cell), places=places, progress=progress).arrays()
+
+
+def ablate_trace(trace: Trace, progress: Callable[[float], None], **question: object) -> dict[str, np.ndarray]:
+    """`Ablated.arrays` of a trace's prompt, by its own model. question: of `ablate`. Raises: as `model_of`."""
+    return ablate(model_of(trace), trace, progress, **question)  # type: ignore[arg-type]
+
+
+def ablate(
+    model: GPT2,
+    trace: Trace,
+    progress: Callable[[float], None],
+    *,
+    source: Sequence[int],
+    n_target: int,
+    layer: int,
+    heads: Sequence[int],
+    mode: Mode,
+    is_end_only: bool,
+) -> dict[str, np.ndarray]:
+    """The same by a model. source, n_target: as `patch` has them; the rest as `ablate_heads`."""
+    found = ablate_heads(
+        model,
+        trace.token_ids[:n_target],
+        layer=layer,
+        heads=heads,
+        mode=mode,
+        is_end_only=is_end_only,
+        source_ids=np.array(source, dtype=np.int32),
+        progress=progress,
+    )
+    return found.arrays()
 
 
 def model_of(trace: Trace) -> GPT2:

@@ -65,6 +65,7 @@ KINDS: Final[dict[str, Kind]] = {
     "flow": Kind(title="Attention flow", function="dashapp.jobs.mixing:flow_of_token", version=1),
     "heads": Kind(title="Probe of all heads", function="dashapp.jobs.heads:probe_of_weights", version=1),
     "patching": Kind(title="Patching", function="dashapp.jobs.patching:patch_trace", version=1),
+    "ablation": Kind(title="Ablation", function="dashapp.jobs.patching:ablate_trace", version=1),
     "cell": Kind(title="One patch", function="dashapp.jobs.patching:patch_cell_of_trace", version=1),
 }
 

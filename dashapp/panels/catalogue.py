@@ -14,6 +14,7 @@ from flask import current_app
 from dashapp import ids
 from dashapp.errors import DashappError
 from dashapp.jobs.works import WORKS, Works
+from dashapp.panels.ablate_heads import ABLATE_HEADS
 from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
 from dashapp.panels.awaiting import marked, order_of, state_as_json
 from dashapp.panels.beside import draw_beside
@@ -86,7 +87,7 @@ PAIR_PANELS: Final[dict[str, Panel]] = {
     for panel in (
         *(CHANGED_TOKENS, CHANGED_NEURONS, CHANGED_SURPRISAL),
         *(CHANGED_HEADS, CHANGED_STREAM),
-        *(PATCHING, PATCH_CELL),
+        *(PATCHING, PATCH_CELL, ABLATE_HEADS),
     )
 }
 

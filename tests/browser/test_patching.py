@@ -118,3 +118,18 @@ def test_a_cell_that_is_clicked_is_patched_and_the_text_goes_on(page: Page, serv
     expect(panel(page).get_by_label("b → a")).to_be_checked()
     expect_cell(page, "head output, layer 1, head 1, from b.")
     assert violations(page) == []
+
+
+def test_a_selected_head_is_ablated_and_what_others_add_is_told(page: Page, served: Served) -> None:
+    open_pair(page, served.base, A, B, layer="0", head="1")
+    ablation = page.get_by_role("region", name="Ablate heads")
+    ablation.scroll_into_view_if_needed()
+    expect(ablation.locator(".foot")).to_contain_text("The head’s own part of it:", timeout=LONG_MS)
+    expect(ablation.locator(".legendtext").nth(1)).to_have_text("ablated")
+    ablation.get_by_label("what each head adds").check()
+    expect(ablation.locator(".annotation-text").nth(1)).to_have_text("after", timeout=LONG_MS)
+    ablation.locator(".js-plotly-plot").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#selection-layer")).to_have_value("1")
+    expect(ablation.locator(".foot")).to_contain_text("the output of head 1 of layer 1 is 0", timeout=LONG_MS)
+    expect(ablation.locator(".foot")).to_contain_text("The head’s own part of it:", timeout=LONG_MS)
