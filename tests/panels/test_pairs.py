@@ -38,9 +38,10 @@ def traces(text_model: GPT2) -> dict[str, tuple[Trace, Trace]]:
 
 
 def pair_views(panel: Panel, a: Trace, b: Trace) -> Iterator[dict[str, Any]]:
-    """Those of one trace, every fifth of many, with the first and the last token of the other in turn."""
+    """Those of one trace, some of many, with the first and the last token of the other in turn."""
     every = list(views(panel, a))
-    for i, view in enumerate(every[:: 5 if len(every) > 20 else 1]):
+    step = 1 if len(every) <= 20 else 5 if len(every) <= 200 else 11  # odd: an even one would leave out half of a knob
+    for i, view in enumerate(every[::step]):
         pos, n_prompt = (0, 1) if i % 2 else (b.n_tokens - 1, b.n_tokens)
         yield view | {"beside": {"key": b.key, **view, "pos": pos, "n_prompt": n_prompt}}
 
