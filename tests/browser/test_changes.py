@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, point_at, press, selected
+from tests.browser.steps import PATIENCE_MS, point_at, press, region, selected
 from tests.browser.test_accessibility import violations
 from tests.browser.test_compare import open_pair
 
@@ -14,20 +14,14 @@ TOKENS, SURPRISAL = "Next tokens in a and b", "Surprisal in a and b"
 HEADS, STREAM, NEURONS = "Attention that changed", "Streams that part", "Neurons that changed"
 
 
-def panel(page: Page, title: str) -> Locator:
-    return page.get_by_role("region", name=title)
-
-
 def drawn(page: Page, title: str) -> Locator:
-    panel(page, title).scroll_into_view_if_needed()
-    graph = panel(page, title).locator(".panel-body:not(.is-waiting) .js-plotly-plot")
+    graph = region(page, title).locator(".panel-body:not(.is-waiting) .js-plotly-plot")
     graph.locator(".main-svg").first.wait_for(timeout=PATIENCE_MS)
     return graph
 
 
 def expect_foot(page: Page, title: str, text: str) -> None:
-    panel(page, title).scroll_into_view_if_needed()
-    expect(panel(page, title).locator(".foot")).to_contain_text(text, timeout=PATIENCE_MS)
+    expect(region(page, title).locator(".foot")).to_contain_text(text, timeout=PATIENCE_MS)
 
 
 def test_tokens_and_surprisals_that_differ_are_shown_and_a_click_selects(page: Page, served: Served) -> None:
@@ -36,7 +30,7 @@ def test_tokens_and_surprisals_that_differ_are_shown_and_a_click_selects(page: P
     point_at(page, drawn(page, TOKENS).locator(".barlayer .point path").first, across=0.3)
     press(page)
     expect(page.locator("#selection-target")).not_to_have_value("", timeout=PATIENCE_MS)
-    panel(page, TOKENS).get_by_label("logarithmic").check()
+    region(page, TOKENS).get_by_label("logarithmic").check()
     expect(drawn(page, TOKENS).locator(".xaxislayer-above")).to_contain_text("1e−", timeout=PATIENCE_MS)
     expect_foot(page, SURPRISAL, "Left out, for want of a counterpart: 1 of a; those of a are marked ×.")
     point_at(page, drawn(page, SURPRISAL).locator(".scatterlayer .trace").first.locator(".point").nth(2))
@@ -54,7 +48,7 @@ def test_next_tokens_are_walked_by_keyboard_and_one_without_counterpart_is_refus
     page.keyboard.press("ArrowDown")
     expect(page.locator("#selection-target")).not_to_have_value("", timeout=PATIENCE_MS)
     page.locator("#token-strip-a [data-pos='5']").click()
-    expect(panel(page, TOKENS).locator(".panel-state")).to_contain_text("of a has no counterpart in b")
+    expect(region(page, TOKENS).locator(".panel-state")).to_contain_text("of a has no counterpart in b")
 
 
 def at_cell(page: Page, graph: Locator, row: int, column: int) -> None:
@@ -77,7 +71,7 @@ def test_a_click_on_a_head_a_layer_or_a_neuron_that_changed_selects_it(page: Pag
     at_cell(page, drawn(page, HEADS), 2, 1)
     expect(page.locator("#selection-head")).to_have_value("1", timeout=PATIENCE_MS)
     expect(page.locator("#selection-layer")).to_have_value("2")
-    panel(page, HEADS).get_by_label("the selected token").check()
+    region(page, HEADS).get_by_label("the selected token").check()
     expect_foot(page, HEADS, "Rows of token 4 ‘·four’ of a and token 4 ‘·four’ of b.")
     expect_foot(page, STREAM, "They are equal before token 3 ‘·three’.")
     at_cell(page, drawn(page, STREAM), 0, 3)

@@ -90,18 +90,16 @@ def test_without_a_second_prompt_the_panel_says_what_it_needs(page: Page, served
 
 
 def cell_panel(page: Page) -> Locator:
-    return page.get_by_role("region", name="Patch one cell")
+    return region(page, "Patch one cell")
 
 
 def expect_cell(page: Page, text: str) -> None:
-    cell_panel(page).scroll_into_view_if_needed()
     expect(cell_panel(page).locator(".foot")).to_contain_text(text, timeout=LONG_MS)
 
 
 def test_a_cell_that_is_clicked_is_patched_and_the_text_goes_on(page: Page, served: Served) -> None:
     open_pair(page, served.base, A, "one two nine four")  # a pair of its own, which nobody has swept
     expect_cell(page, "No patch is chosen. Select a layer and a token")
-    panel(page).scroll_into_view_if_needed()
     point_at(page, panel(page).get_by_role("button", name="Start"))
     press(page)
     expect(foot(page)).to_contain_text("passes took", timeout=LONG_MS)
@@ -122,8 +120,7 @@ def test_a_cell_that_is_clicked_is_patched_and_the_text_goes_on(page: Page, serv
 
 def test_a_selected_head_is_ablated_and_what_others_add_is_told(page: Page, served: Served) -> None:
     open_pair(page, served.base, A, B, layer="0", head="1")
-    ablation = page.get_by_role("region", name="Ablate heads")
-    ablation.scroll_into_view_if_needed()
+    ablation = region(page, "Ablate heads")
     expect(ablation.locator(".foot")).to_contain_text("The head’s own part of it:", timeout=LONG_MS)
     expect(ablation.locator(".legendtext").nth(1)).to_have_text("ablated")
     ablation.get_by_label("what each head adds").check()
