@@ -57,8 +57,18 @@ def reach(page: Page, slot: str) -> str:
 
 
 def expect_axis_title(page: Page, slot: str, token: str) -> None:
-    title = half(page, NEXT, slot).locator(".xtitle")
+    title = drawn(page, NEXT, slot).locator(".xtitle")
     expect(title).to_have_text(f"probability of coming after ‘{token}’", timeout=PATIENCE_MS)
+
+
+def expect_outline(graph: Locator, left: float) -> None:
+    """One outline that begins there, once the figure is near enough to the window to have it."""
+    for _ in range(PATIENCE_MS // 100):
+        found = graph.evaluate("graph => (graph.layout.shapes || []).map(shape => shape.x0)")
+        if found == [left]:
+            return
+        graph.page.wait_for_timeout(100)
+    assert found == [left]
 
 
 def expectations(page: Page) -> Locator:
@@ -89,9 +99,8 @@ def test_a_token_chosen_in_one_slot_is_outlined_and_shown_in_the_other(page: Pag
     assert selected(page, "b") == 4
     expect_axis_title(page, "a", "·cat")
     expect_axis_title(page, "b", "·cat")
-    outline = "graph => graph.layout.shapes.map(shape => shape.x0)"
-    assert drawn(page, SURPRISAL, "a").evaluate(outline) == [1.5]
-    assert drawn(page, SURPRISAL, "b").evaluate(outline) == [3.5]
+    expect_outline(drawn(page, SURPRISAL, "a"), 1.5)
+    expect_outline(drawn(page, SURPRISAL, "b"), 3.5)
     tokens(page, "b").nth(5).click()
     assert selected(page, "a") == 3
     expect_axis_title(page, "a", "·sat")
