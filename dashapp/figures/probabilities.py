@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from dashapp.figures.generation import percent
+from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
 
@@ -43,7 +43,7 @@ def probability_bars(
             orientation="h",
             name=NAMES[run],
             marker=_look(run, frame),
-            text=[percent(p) for p in values],
+            text=[percent_label(p) for p in values],
             textposition="outside",
             textangle=0,
             cliponaxis=False,

@@ -9,7 +9,7 @@ import numpy as np
 from dashapp.analysis.alignment import NONE, Alignment, align
 from dashapp.analysis.changes import Choice, NextTokenChange, SurprisalChange, next_token_change, surprisal_change
 from dashapp.figures.changes import surprisal_lines
-from dashapp.figures.generation import percent
+from dashapp.figures.numbers import percent
 from dashapp.figures.probabilities import Run, Scale, probability_bars
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
