@@ -121,7 +121,7 @@ def neuron_bars(
     )
     figure = framed(bars, frame=frame, height=ROW * len(values) + 64, summary=summary)
     low, high = min(0.0, *values), max(1e-6, *values)
-    room = (0.3 if frame.is_narrow else 0.12) * (high - low)
+    room = (0.3 if frame.is_narrow else 0.2) * (high - low)
     figure.update_layout(margin={"l": 160}, bargap=0.2)
     figure.update_xaxes(title_text=title, range=[low - room * (low < 0), high + room], zeroline=True, nticks=6)
     figure.update_yaxes(
