@@ -109,7 +109,7 @@ def press(page: Page) -> None:
 
 def axis_title(page: Page) -> str:
     """The x axis of the predictions says which token they follow."""
-    return page.get_by_role("region", name="What comes next").locator(".xtitle").text_content() or ""
+    return region(page, "What comes next").locator(".xtitle").text_content() or ""
 
 
 def changes(page: Page, read: Callable[[], str], before: str) -> str:
@@ -124,7 +124,7 @@ def changes(page: Page, read: Callable[[], str], before: str) -> str:
 
 def figure_values(page: Page, panel: str) -> list[str]:
     """The texts at the ends of the bars of a panel."""
-    return page.get_by_role("region", name=panel).locator(".bartext").all_text_contents()
+    return region(page, panel).locator(".bartext").all_text_contents()
 
 
 def expect_status(page: Page, text: str) -> None:

@@ -96,7 +96,7 @@ def test_the_cache_is_cleared_after_one_question_and_pages_say_so(page: Page, se
     page.get_by_role("navigation").get_by_role("link", name="Activations").click()
     expect(page.get_by_text("no longer in the cache").first).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator(".panel-graph:visible")).to_have_count(0)  # no empty axes above the sentence
-    expect(page.locator(".panel-state:visible")).to_have_count(0)
+    expect(region(page, "Logit lens").locator(".panel-state")).to_be_hidden()
     page.get_by_role("navigation").get_by_role("link", name="Model").click()
     assert violations(page) == []
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, bar, fill, generate, open_example, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, bar, fill, generate, open_example, region, tokens, wait_for
 
 
 def sentence(page: Page) -> Locator:
@@ -77,7 +77,7 @@ def test_a_link_without_a_prompt_can_name_a_head(page: Page, served: Served) -> 
 
 def test_larger_text_is_kept_and_figures_follow(page: Page, served: Served) -> None:
     open_example(page, served.base)
-    labels = page.get_by_role("region", name="What comes next").locator(".ytick text").first
+    labels = region(page, "What comes next").locator(".ytick text").first
     size = labels.evaluate("text => parseFloat(getComputedStyle(text).fontSize)")
     page.get_by_role("combobox", name="Text size").select_option("1.5")
     page.wait_for_function(

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Complaints, Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, open_example, region, tokens, wait_for
 from tests.browser.test_accessibility import violations
 
 LEGEND, CARD, COLOUR = "#weights-legend-a", "#token-card", "#strip-colour"
@@ -91,13 +91,13 @@ def test_a_card_tells_what_a_token_is_by_mouse_and_by_keyboard(page: Page, serve
 
 def test_one_switch_turns_bits_into_nats_everywhere(page: Page, served: Served) -> None:
     open_example(page, served.base)
-    foot = page.get_by_role("region", name=SURPRISAL).locator(".foot")
+    foot = region(page, SURPRISAL).locator(".foot")
     expect(foot).to_contain_text(re.compile(r"Prompt: perplexity .* bits a token.*Continuation: perplexity"))
     page.locator(COLOUR).select_option("entropy")
     page.locator("#units-choice").select_option("nats")
     expect(foot).to_contain_text("nats a token", timeout=PATIENCE_MS)
     expect(page.get_by_role("region", name=SURPRISAL).locator(".ytitle")).to_have_text("surprisal (nats)")
-    expect(page.get_by_role("region", name="What comes next").locator(".foot")).to_contain_text("nats")
+    expect(region(page, "What comes next").locator(".foot")).to_contain_text("nats")
     expect_legend(page, "10.8 nats")
     tokens(page).nth(3).hover()
     expect(page.locator(CARD)).to_contain_text(re.compile(r"Surprisal [\d.]+ nats"), timeout=PATIENCE_MS)

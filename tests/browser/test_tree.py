@@ -14,7 +14,16 @@ TREE = "Ways to go on"
 
 
 def panel(page: Page) -> Locator:
-    return page.locator("section.panel", has=page.get_by_role("heading", name=TREE))
+    found = page.locator("section.panel", has=page.get_by_role("heading", name=TREE))
+    found.scroll_into_view_if_needed()  # only what is near the window is drawn
+    return found
+
+
+def choose(page: Page, pos: int) -> None:
+    """A token, until the tree begins there."""
+    tokens(page).nth(pos).click()
+    graph = panel(page).locator(".js-plotly-plot").element_handle()
+    page.wait_for_function("([graph, pos]) => graph.layout.meta?.tree.root === pos", arg=[graph, pos])
 
 
 def actions(page: Page) -> Locator:
@@ -31,7 +40,7 @@ def wait_for_another(page: Page, before: str, slot: str = "a") -> None:
 
 def test_a_likely_token_is_branched_at_and_the_first_text_opened_again(page: Page, served: Served) -> None:
     open_example(page, served.base)
-    tokens(page).nth(12).click()
+    choose(page, 12)
     branch = actions(page).get_by_role("button", name=re.compile("^Branch with"))
     expect(actions(page).locator("li")).to_have_count(1, timeout=PATIENCE_MS)  # the text on screen
     first = tokens(page).all_text_contents()
@@ -52,7 +61,7 @@ def test_a_likely_token_is_branched_at_and_the_first_text_opened_again(page: Pag
 
 def test_a_mark_of_the_tree_is_clicked(page: Page, served: Served) -> None:
     open_example(page, served.base)
-    tokens(page).nth(12).click()
+    choose(page, 12)
     marks = panel(page).locator(".scatterlayer .points path")
     expect(actions(page).locator("li")).to_have_count(1, timeout=PATIENCE_MS)
     before = run_id(page)

@@ -227,7 +227,7 @@
   /** The selection in words, in strips and figures, in the address, and in the links to other pages. */
   function select(selected, runA, runB, pathname, requestA, requestB, aligned, links) {
     const { selection } = ours();
-    chosen = selected || selection.NOTHING;
+    chosen = chosen || selected || selection.NOTHING; // Dash is told last of what was chosen, see `show`
     alignment = aligned;
     Object.assign(runs, { a: runA, b: runB });
     Object.assign(requests, { a: requestA, b: requestB });
