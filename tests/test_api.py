@@ -28,7 +28,7 @@ from dashapp.model.tokenizer import END_OF_TEXT_ID
 from dashapp.settings import Settings
 from dashapp.store.disk import TraceStore
 from dashapp.traces.run import RunStep
-from tests.doubles import TINY_TEXT, tiny_model
+from tests.doubles import TINY_TEXT, save_model_folder, tiny_model
 
 
 @pytest.fixture
@@ -198,10 +198,10 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(
 ) -> None:
     """A file stands where the folder should be, which stops even root."""
     (tmp_path / "cache").write_text("in the way")
-    old = 1_600_000_000  # a fingerprint of files that have settled is to be remembered, which fails too
-    for file in (settings.models_dir / "tiny").iterdir():
+    folder, old = save_model_folder(tmp_path / "settled"), 1_600_000_000
+    for file in folder.iterdir():  # a fingerprint of files that have settled is to be remembered, which fails too
         os.utime(file, (old, old))
-    model = api.load("tiny", settings=settings)
+    model = api.load(folder, settings=settings)
     with caplog.at_level(logging.WARNING):
         trace = api.trace(model, "The cat", settings=settings)
         run = api.generate(model, "The cat", max_new_tokens=2, settings=settings)

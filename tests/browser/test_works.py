@@ -50,9 +50,12 @@ def test_umap_takes_the_place_of_pca_and_is_known_after_a_page_change(page: Page
 
 def test_a_cancelled_map_stays_pca_until_it_is_wanted_again(page: Page, served: Served) -> None:
     shown = open_map(page, served.base, f"{PROMPT} thirteen " * 75)
+    process = umap_process(served)
+    process.suspend()  # or it might be done before it is cancelled
     shown.get_by_label("UMAP", exact=True).check()
     shown.get_by_role("button", name="Cancel").click()
     expect(shown.get_by_role("status")).to_have_text("UMAP was cancelled.")
+    process.resume()
     page.get_by_role("button", name="Dark").click()
     page.wait_for_timeout(1500)
     expect(shown.get_by_role("status")).to_have_text("UMAP was cancelled.")

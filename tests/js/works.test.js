@@ -2,7 +2,7 @@
 
 const test = require("node:test");
 const assert = require("node:assert");
-const { awaited, next, sentence, look } = require("../../dashapp/assets/js/45-works.js");
+const { awaited, next, sentence, look, ask } = require("../../dashapp/assets/js/45-works.js");
 
 const waiting = { layout: { meta: { awaits: "k", summary: "A map." } } };
 const whole = { layout: { meta: { summary: "A map." } } };
@@ -68,4 +68,22 @@ test("a work that a person begins waits for Start, and not for a second one", ()
 test("the state of another work says nothing about this one", () => {
   const shown = look(waiting, { ...failed, key: "other" });
   assert.deepEqual([shown.says, shown.isBusy, shown.canRetry], ["Looking it up", true, false]);
+});
+
+test("after a Cancel nobody asks before its answer has come, but a person", () => {
+  const told = (part) => ({ callback_context: { triggered: [{ prop_id: `{"type":"${part}"}.n_clicks` }] }, no_update: "same" });
+  globalThis.window = { dash_clientside: told("work-cancel") };
+  const [id, other] = [{ panel: "map", slot: "a" }, { panel: "map", slot: "b" }];
+  const press = (part, place = id) => {
+    globalThis.window.dash_clientside = told(part);
+    const answer = ask(waiting, 0, 0, 0, 0, running, place);
+    return answer.do || answer;
+  };
+  assert.equal(press("work-pulse"), "ask");
+  assert.equal(press("work-cancel"), "cancel");
+  assert.equal(press("work-pulse"), "same");
+  assert.equal(press("work-pulse", other), "ask");
+  assert.equal(press("work-retry"), "retry");
+  assert.equal(press("work-pulse"), "ask");
+  delete globalThis.window;
 });

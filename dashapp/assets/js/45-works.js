@@ -6,6 +6,8 @@
   "use strict";
 
   let pageId = "";
+  const ANSWER_MS = 5000; // in which a Cancel is answered
+  const cancelled = new Map(); // panel and slot → the work that a person gave up there, and when
 
   /** Tells this page, as long as it is open, from every other. */
   function page() {
@@ -73,12 +75,23 @@
     };
   }
 
+  const placeOf = ({ panel, slot }) => `${panel}-${slot}`;
+
+  /** Whether a person has just given up what a figure awaits, and the answer to that may still be on its way. */
+  function isGivenUp(figure, id) {
+    const { key, at } = cancelled.get(placeOf(id)) || {};
+    return key === awaited(figure) && performance.now() - at < ANSWER_MS;
+  }
+
   function ask(figure, pulse, nStart, nCancel, nRetry, state, id) {
     const { no_update: same, callback_context: context } = window.dash_clientside;
     const { prop_id: told } = context.triggered[0] || { prop_id: "" };
     const trigger = ["work-start", "work-cancel", "work-retry"].find((part) => told.includes(`"${part}"`)) || "";
     const what = next(figure, state, trigger);
-    return what ? { do: what, asker: `${page()}-${id.panel}-${id.slot}`, at: performance.now() } : same;
+    if (what === "ask" && !trigger && isGivenUp(figure, id)) return same; // asking would be wanting it again
+    if (what === "cancel") cancelled.set(placeOf(id), { key: awaited(figure), at: performance.now() });
+    else if (what && trigger) cancelled.delete(placeOf(id));
+    return what ? { do: what, asker: `${page()}-${placeOf(id)}`, at: performance.now() } : same;
   }
 
   function draw(figure, state) {
