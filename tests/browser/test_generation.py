@@ -20,6 +20,7 @@ from tests.browser.steps import (
     open_example,
     point_at,
     press,
+    region,
     selected,
     tokens,
     wait_for,
@@ -98,14 +99,13 @@ def test_the_random_number_of_a_drawn_token_is_shown_and_falls_on_it(page: Page,
 def test_the_selected_token_is_outlined_in_the_surprisal_figure(page: Page, served: Served) -> None:
     open_example(page, served.base)
     tokens(page).nth(4).click()
-    graph = page.get_by_role("region", name="Surprisal").locator(".js-plotly-plot")
-    assert graph.evaluate("graph => graph.layout.shapes.map(shape => shape.x0)") == [3.5]
+    graph = region(page, "Surprisal of each token").locator(".js-plotly-plot").element_handle()
+    page.wait_for_function("graph => String((graph.layout.shapes || []).map(shape => shape.x0)) === '3.5'", arg=graph)
 
 
 def test_a_click_on_a_bar_of_the_surprisal_figure_selects_its_token(page: Page, served: Served) -> None:
     open_example(page, served.base)
-    region = page.get_by_role("region", name="Surprisal")
-    point_at(page, region.locator(".barlayer .point").nth(5))
+    point_at(page, region(page, "Surprisal of each token").locator(".barlayer .point").nth(5))
     press(page)
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 5 ")
 
