@@ -107,6 +107,15 @@ def press(page: Page) -> None:
     page.mouse.up()
 
 
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait for what comes a moment later: outlines, of a figure that is drawn again or was far from the window."""
+    for _ in range(PATIENCE_MS // 100):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    assert holds()
+
+
 def axis_title(page: Page) -> str:
     """The x axis of the predictions says which token they follow."""
     return region(page, "What comes next").locator(".xtitle").text_content() or ""

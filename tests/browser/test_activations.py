@@ -103,6 +103,7 @@ def test_the_lens_of_the_whole_text_ends_in_the_model_s_output(page: Page, serve
     panel = open_lens_map(page, served)
     likeliest = re.search(r"the output’s likeliest token is ‘(.+?)’ with", foot(page, LENS))
     graph = panel.locator(".js-plotly-plot").element_handle()
+    page.wait_for_function("graph => (graph.layout.shapes || []).length", arg=graph)
     word = page.evaluate("graph => graph.data[0].text.at(-1)[graph.layout.shapes[0].x0 + 0.5]", graph)
     assert likeliest is not None
     assert word == likeliest[1]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import Complaints, Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, region, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, region, tokens, until, wait_for
 from tests.browser.test_accessibility import violations
 
 GRID, PATTERN, TOKEN = "All heads", "One head", "One token"
@@ -105,7 +105,7 @@ def test_a_click_on_a_head_selects_it_everywhere(page: Page, served: Served) -> 
     expect(foot(page, PATTERN)).to_contain_text("Shown: layer 2, head 1.")
     expect(foot(page, TOKEN)).to_contain_text("Layer 2, head 1.")
     expect(page.locator("#selection-text")).to_contain_text("layer 2, head 1")
-    assert shapes(page, GRID) == [[0.5, 1.5, 1.5, 2.5]]
+    until(page, lambda: shapes(page, GRID) == [[0.5, 1.5, 1.5, 2.5]])
     query = parse_qs(urlsplit(page.url).query)
     assert (query["layer"], query["head"]) == (["2"], ["1"])
 
@@ -142,7 +142,7 @@ def test_a_selected_token_is_outlined_as_query_and_key_and_keeps_the_head(page: 
     tokens(page).nth(4).click()
     expect(page.locator("#selection-text")).to_have_text("Selected: token 4 ‘·time’, of the prompt · layer 1, head 0.")
     expect(foot(page, TOKEN)).to_contain_text("The weights of token 4 ‘·time’ sum to 1, over 5 tokens.")
-    assert shapes(page, PATTERN) == [[-0.5, 4.5, 3.5, 4.5], [3.5, 4.5, 3.5, 49.5]]
+    until(page, lambda: shapes(page, PATTERN) == [[-0.5, 4.5, 3.5, 4.5], [3.5, 4.5, 3.5, 49.5]])
     assert bars(page) != before
     assert sum(float(text.replace("−", "-")) for text in bars(page)) == pytest.approx(1, abs=0.01)  # three digits each
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import Complaints, Served
-from tests.browser.steps import PATIENCE_MS, begin, changes, generate, selected, shows_selected, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, begin, changes, generate, selected, shows_selected, tokens, until, wait_for
 from tests.browser.test_accessibility import violations
 
 # Tokens: <|endoftext|> The cat sat on the mat; <|endoftext|> The very old cat lay on the mat.
@@ -63,12 +63,7 @@ def expect_axis_title(page: Page, slot: str, token: str) -> None:
 
 def expect_outline(graph: Locator, left: float) -> None:
     """One outline that begins there, once the figure is near enough to the window to have it."""
-    for _ in range(PATIENCE_MS // 100):
-        found = graph.evaluate("graph => (graph.layout.shapes || []).map(shape => shape.x0)")
-        if found == [left]:
-            return
-        graph.page.wait_for_timeout(100)
-    assert found == [left]
+    until(graph.page, lambda: graph.evaluate("graph => (graph.layout.shapes || []).map(shape => shape.x0)") == [left])
 
 
 def expectations(page: Page) -> Locator:

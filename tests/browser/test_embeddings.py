@@ -11,7 +11,18 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, press, region, selected, tokens, wait_for
+from tests.browser.steps import (
+    PATIENCE_MS,
+    generate,
+    open_example,
+    point_at,
+    press,
+    region,
+    selected,
+    tokens,
+    until,
+    wait_for,
+)
 from tests.browser.test_accessibility import violations
 from tests.browser.test_attention import click_at, foot, shapes
 
@@ -109,10 +120,12 @@ def test_a_click_on_a_point_selects_its_token_everywhere_and_on_other_pages(page
     click_point(page, pos)
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {pos} ")
     assert selected(page) == pos
-    assert ring(page) == place(page, pos)
-    assert shapes(page, ROWS) == [[0, 1, pos - 0.5, pos + 0.5]]
+    until(page, lambda: ring(page) == place(page, pos))
+    until(page, lambda: shapes(page, ROWS) == [[0, 1, pos - 0.5, pos + 0.5]])
     last = tokens(page).count() - 0.5
-    assert shapes(page, SQUARE) == [[-0.5, last, pos - 0.5, pos + 0.5], [pos - 0.5, pos + 0.5, -0.5, last]]
+    until(
+        page, lambda: shapes(page, SQUARE) == [[-0.5, last, pos - 0.5, pos + 0.5], [pos - 0.5, pos + 0.5, -0.5, last]]
+    )
     page.get_by_role("link", name="Generation").click()
     expect(page.get_by_role("region", name="What comes next")).to_be_visible()
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {pos} ")
@@ -120,17 +133,17 @@ def test_a_click_on_a_point_selects_its_token_everywhere_and_on_other_pages(page
     wait_for_figures(page)
     expect(page.locator("#selection-text")).to_contain_text(f"Selected: token {pos} ")
     expect(region(page, MAP).locator(".shapelayer path")).to_have_count(1)
-    assert ring(page) == place(page, pos)
+    until(page, lambda: ring(page) == place(page, pos))
 
 
 def test_a_token_of_the_strip_is_ringed_on_the_map_by_keyboard_too(page: Page, served: Served) -> None:
     open_embeddings(page, served)
     tokens(page).nth(3).click()
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 3 ")
-    assert ring(page) == place(page, 3)
+    until(page, lambda: ring(page) == place(page, 3))
     page.keyboard.press("ArrowRight")
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 4 ")
-    assert ring(page) == place(page, 4)
+    until(page, lambda: ring(page) == place(page, 4))
 
 
 def test_a_click_on_a_row_or_a_cell_selects_the_token_of_its_row(page: Page, served: Served) -> None:
@@ -175,7 +188,7 @@ def test_a_thousand_tokens_are_drawn_in_responses_below_the_limit(page: Page, se
     expect(foot(page, MAP)).to_contain_text("names have no room and are told on hover", timeout=PATIENCE_MS)
     tokens(page).nth(1000).click()
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 1000 ")
-    assert shapes(page, ROWS) == [[0, 1, 249.5, 250.5]]
+    until(page, lambda: shapes(page, ROWS) == [[0, 1, 249.5, 250.5]])
     assert 100_000 < max(sizes) < LIMIT_BYTES  # the figures are among them
 
 
@@ -232,7 +245,7 @@ def test_a_nearest_token_becomes_the_target_by_mouse_and_by_keyboard(page: Page,
     panel = open_nearest(page, served)
     click_at(page, NEAREST, 0.02, 0.5 / 20)
     expect(panel.locator(".shapelayer path")).to_have_count(1, timeout=PATIENCE_MS)
-    assert shapes(page, NEAREST) == [[0, 1, -0.5, 0.5]]
+    until(page, lambda: shapes(page, NEAREST) == [[0, 1, -0.5, 0.5]])
     graph = panel.locator(".js-plotly-plot")
     graph.focus()
     page.keyboard.press("ArrowDown")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, region, wait_for
+from tests.browser.steps import PATIENCE_MS, region, until, wait_for
 from tests.browser.test_attention import click_at, foot, shapes
 
 GRID, ATLAS = "All heads", "Head atlas"
@@ -23,15 +22,6 @@ def open_atlas(page: Page, served: Served, knobs: str = "") -> None:
     named = re.compile("Letters are kinds of heads|No head has a name")
     for panel in (ATLAS, GRID):
         expect(foot(page, panel)).to_contain_text(named, timeout=PATIENCE_MS)
-
-
-def until(page: Page, holds: Callable[[], bool]) -> None:
-    """A figure that is drawn again has no outlines for a moment."""
-    for _ in range(PATIENCE_MS // 100):
-        if holds():
-            return
-        page.wait_for_timeout(100)
-    assert holds()
 
 
 def test_the_probe_arrives_beside_the_prompt_and_a_click_in_it_selects_a_head(page: Page, served: Served) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, generate, region, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, generate, region, tokens, until, wait_for
 from tests.browser.test_attention import PATTERN, click_at, foot, open_attention, shapes
 
 DETAIL, LINES, MAP, SOURCES = "Around the pair", "Lines of a token", "The pair in every head", "Strongest sources"
@@ -34,7 +34,7 @@ def test_a_cell_is_a_pair_that_every_panel_of_pairs_shows(page: Page, served: Se
     says(page, MAP, "Mean over all heads")
     says(page, WHY, "the softmax of the row makes that a weight of")
     says(page, WRITES, "if it looked only at token 10")
-    assert shapes(page, PATTERN)[2] == [9.5, 10.5, 29.5, 30.5]
+    until(page, lambda: shapes(page, PATTERN)[2:3] == [[9.5, 10.5, 29.5, 30.5]])
     page.goto(page.url)
     wait_for(page, "done")
     says(page, WRITES, "if it looked only at token 10")
