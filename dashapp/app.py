@@ -128,6 +128,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     """Give an app its pages, callbacks and routes. Pages and shell are imported only now: they register in a `Dash`."""
     from dashapp.shell import (
         callbacks,
+        early_tokens,
         layout,
         models,
         plotly_script,
@@ -152,6 +153,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     )
     app.server.extensions[recipes.RECIPES] = RecipeStore(settings.recipes_dir)
     app.server.extensions[models.MODELS] = ModelList(models=source.models, downloads=Downloads(source.models.fetch))
+    early_tokens.add_route(app.server)
     strip_attention.add_route(app.server)
     plotly_script.add_route(app.server)
     strip_measures.add_route(app.server)

@@ -38,12 +38,13 @@ def _runs(slot: ids.Slot) -> None:
         *(State(field, "value") for field in form),
         State(of(ids.SLOT_NAME), "data"),
         State(of(ids.REQUEST), "data"),
-        State(of(ids.RUN), "data"),
+        State(of(ids.LIVE), "data"),
     )
     clientside_callback(
         ClientsideFunction("shell", "admitted"),
         Output(of(ids.ADMITTED), "data"),
         Input(of(ids.ANSWER), "data"),
+        State(of(ids.SLOT_NAME), "data"),
         prevent_initial_call=True,
     )
     clientside_callback(  # without an Output, see `ids.FINISHED`
@@ -54,7 +55,7 @@ def _runs(slot: ids.Slot) -> None:
     )
     clientside_callback(
         ClientsideFunction("shell", "state"),
-        Output(of(ids.RUN), "data"),
+        Output(of(ids.LIVE), "data"),
         Input(of(ids.REQUEST), "data"),
         Input(of(ids.ANSWER), "data"),
         Input(of(ids.PROGRESS), "data"),
@@ -62,14 +63,15 @@ def _runs(slot: ids.Slot) -> None:
         Input(of(ids.RUNNING), "data"),
         Input(of(ids.STOP), "data"),
         Input(ids.PULSE, "n_intervals"),
-        State(of(ids.RUN), "data"),
+        State(of(ids.LIVE), "data"),
+        State(of(ids.SLOT_NAME), "data"),
         prevent_initial_call=True,
     )
     clientside_callback(
         ClientsideFunction("shell", "ask"),
         Output(of(ids.ASK), "data"),
         Input(ids.PULSE, "n_intervals"),
-        State(of(ids.RUN), "data"),
+        State(of(ids.LIVE), "data"),
         State(of(ids.REQUEST), "data"),
         prevent_initial_call=True,
     )
@@ -88,7 +90,7 @@ def _drawing(slot: ids.Slot) -> None:
         Output(of(ids.FAILURE_TEXT), "children"),
         Output(of(ids.RETRY), "hidden"),
         Output(of(ids.CUT), "hidden"),
-        Input(of(ids.RUN), "data"),
+        Input(of(ids.LIVE), "data"),
         State(of(ids.SLOT_NAME), "data"),
         prevent_initial_call=True,
     )
@@ -139,7 +141,7 @@ def _shared() -> None:
     clientside_callback(
         ClientsideFunction("shell", "rest"),
         Output(ids.PULSE, "disabled"),
-        *(Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
+        *(Input(ids.of(ids.LIVE, slot), "data") for slot in ids.SLOTS),
     )
     clientside_callback(
         ClientsideFunction("models", "draw"),

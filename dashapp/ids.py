@@ -123,9 +123,12 @@ FINISHED: Final = "finished"  # a copy that no callback outputs: whatever depend
 RUNNING: Final = "running"
 STOP: Final = "stop"
 STOPPED: Final = "stopped"
-RUN: Final = "run"  # all of the above in one: what is drawn
+LIVE: Final = "live"  # all of the above in one: what prompt bar and strip draw, anew with each token
+RUN: Final = (
+    "run"  # as panels need it: whole, or that it is being computed; set after the strip is drawn, see `50-shell.js`
+)
 
-STORES: Final = (REQUEST, ASK, ANSWER, ADMITTED, PROGRESS, JOB_RESULT, FINISHED, RUNNING, STOP, STOPPED, RUN)
+STORES: Final = (REQUEST, ASK, ANSWER, ADMITTED, PROGRESS, JOB_RESULT, FINISHED, RUNNING, STOP, STOPPED, LIVE, RUN)
 FORM: Final = (PROMPT, MAX_NEW_TOKENS, TEMPERATURE, TOP_K, TOP_P, SEED, BOS, STOP_AT_END, MODEL)
 
 

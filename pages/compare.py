@@ -121,7 +121,7 @@ clientside_callback(
     Output(ids.COMPARE_COPY, "disabled"),
     Output(ids.COMPARE_SWAP, "disabled"),
     *(Input(ids.of(ids.REQUEST, slot), "data") for slot in ids.SLOTS),
-    *(Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
+    *(Input(ids.of(ids.LIVE, slot), "data") for slot in ids.SLOTS),
 )
 clientside_callback(
     ClientsideFunction("compare", "fill"),

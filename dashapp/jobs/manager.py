@@ -130,6 +130,12 @@ class JobManager(DiskcacheManager):
         self.admission.leave(request_id)
         self.handle.set(_stop_key(request_id), True, expire=KEPT_S)
 
+    def told(self, request_id: str) -> dict[str, Any] | None:
+        """What the job of a request has told last; None before it has begun and after its outcome was fetched."""
+        place = self.handle.get(_place_key(request_id))
+        told = self.handle.get(place) if place else None
+        return told[0] if told else None
+
     @property
     def n_running(self) -> int:
         """How many requests run. Works are not counted: nobody who waits for text waits for them."""
@@ -232,6 +238,7 @@ class JobManager(DiskcacheManager):
         if not self.admission.begin(request_id):
             self.handle.set(key, failure(request_id, JobRefused(request_id)), expire=KEPT_S)
             return NO_JOB
+        self.handle.set(_place_key(request_id), progress_key, expire=KEPT_S)
         return self._start(partial(job_fn, key=key, progress_key=progress_key, request=request))[0]
 
     def get_result(self, key: str, job: object) -> Any:
@@ -242,7 +249,7 @@ class JobManager(DiskcacheManager):
                 self.terminate_job(job)  # it left this before it ends: a process that stays would still take a task
             with self._lock:
                 self._jobs.pop(_as_ticket(job), None)
-            self._forget(key, f"{key}-progress")
+            self._forget(key, f"{key}-progress", _place_key(result["id"]))
         return result
 
     def terminate_job(self, job: object) -> None:
@@ -349,6 +356,11 @@ def _nothing() -> None:
 
 def _stop_key(request_id: str) -> str:
     return f"stop-{request_id}"
+
+
+def _place_key(request_id: str) -> str:
+    """Of where the job of a request tells its state: a key that Dash makes."""
+    return f"{request_id}-place"
 
 
 def _told_key(key: str) -> str:

@@ -108,6 +108,16 @@ def test_a_job_asked_to_stop_ends_with_what_it_has(manager: JobManager) -> None:
     assert time.monotonic() - asked < 2  # half a second on a machine of one's own
 
 
+def test_what_a_job_has_told_is_told_by_its_request_until_its_outcome_is_fetched(manager: JobManager) -> None:
+    assert manager.told("aloud") is None
+    key, ticket = start(manager, until_stopped, "aloud")
+    wait_until(lambda: (manager.told("aloud") or {}).get("n", 0) > 1)
+    assert manager.told("another") is None
+    manager.ask_to_stop("aloud")
+    assert result(manager, key, ticket)["n"] > 1
+    assert manager.told("aloud") is None
+
+
 def test_a_job_that_outlives_its_time_is_ended_and_says_so(manager: JobManager) -> None:
     outcome = result(manager, *start(manager, until_stopped, "four"))
     assert (outcome["error"], "3 s" in outcome["instance"]) == ("JobTimedOut", True)

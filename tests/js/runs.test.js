@@ -123,3 +123,32 @@ test("a prompt of nothing is said to be one", () => {
   assert.equal(runs.sentence(run), "An empty prompt: the model begins from <|endoftext|> alone, 1 generated.");
   assert.equal(runs.sentence({ ...run, tokens: ["Hi", "!"] }), "1 token of prompt, 1 generated.");
 });
+
+test("a state that comes late takes no token back", () => {
+  const ahead = { id: "r1", phase: "running", tokens: ["Hi", "!", " You"], nPrompt: 1 };
+  const late = { id: "r1", tokens: ["Hi", "!"], n_prompt: 1, doing: "generating" };
+  assert.deepEqual(state({ answer: admitted, running: true, progress: late }, ahead).tokens, ["Hi", "!", " You"]);
+});
+
+test("panels keep the run before until there is something of the next, or it takes long", () => {
+  const before = { id: "r0", phase: "done", tokens: ["Hm"], nPrompt: 1, trace: "k0" };
+  const asking = { id: "r1", phase: "asking", tokens: [], nPrompt: 0 };
+  const drawing = { id: "r1", phase: "running", tokens: ["Hi", "!"], nPrompt: 1 };
+  const computed = { id: "r1", phase: "running", tokens: [], nPrompt: 0 };
+  assert.equal(runs.forPanels(asking, before, false), before);
+  assert.deepEqual(runs.forPanels(asking, before, true), computed);
+  assert.deepEqual(runs.forPanels({ ...asking, phase: "queued" }, before, false), computed);
+  assert.deepEqual(runs.forPanels(drawing, before, false), computed);
+  assert.deepEqual(runs.forPanels(asking, null, false), computed); // there is no figure to keep
+});
+
+test("panels hear of a run that is computed once, and then how it ended", () => {
+  const told = runs.forPanels({ id: "r1", phase: "running", tokens: ["Hi", "!"], nPrompt: 1 }, null, false);
+  assert.equal(runs.forPanels({ id: "r1", phase: "running", tokens: ["Hi", "!", " You"], nPrompt: 1 }, told, true), told);
+  const done = { id: "r1", phase: "done", tokens: ["Hi", "!", " You"], nPrompt: 1, trace: "k" };
+  assert.equal(runs.forPanels(done, told, false), done);
+  assert.equal(runs.forPanels({ ...done }, done, false), done);
+  const failed = { id: "r1", phase: "failed", tokens: ["Hi"], nPrompt: 1, rule: "A." };
+  assert.equal(runs.forPanels(failed, told, false), failed);
+  assert.equal(runs.forPanels(done, failed, false), done); // it came after all
+});

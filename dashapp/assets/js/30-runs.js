@@ -53,7 +53,8 @@
       return isStopped ? { ...base, phase: "failed", ...STOPPED } : { ...base, phase: "queued", place: answer.place };
     }
     const told = progress && progress.id === request.id ? progress : null;
-    const drawn = told && told.tokens ? { tokens: told.tokens, nPrompt: told.n_prompt } : {};
+    const isNews = told && told.tokens && told.tokens.length >= before.tokens.length; // the strip may have heard it already
+    const drawn = isNews ? { tokens: told.tokens, nPrompt: told.n_prompt } : {};
     const doing = told && told.doing ? told.doing : "starting";
     const share = told && told.share ? told.share : 0;
     const sign = `${told ? told.beat : "none"} ${share} ${doing} ${seen.running}`;
@@ -97,6 +98,19 @@
     return isBusy(run) && !isKept(run);
   }
 
+  /**
+   * What panels are told of a run. While it is computed only that it is: its tokens are the strip's, and a page of panels
+   * that drew each would hold them up. Figures of the run before stay until there is something of this one to see.
+   * @param {object} run @param {object|null} told - what they were told last @param {boolean} isLate - whether it takes long
+   */
+  function forPanels(run, told, isLate) {
+    if (!isBusy(run)) return isTold(run, told) ? told : run;
+    const isShort = Boolean(told) && told.phase === "done" && !run.tokens.length && run.phase !== "queued" && !isLate;
+    return isShort || isTold(run, told) ? told : { id: run.id, phase: "running", tokens: [], nPrompt: 0 };
+  }
+
+  const isTold = (run, told) => Boolean(told) && told.id === run.id && isBusy(told) === isBusy(run) && (isBusy(run) || told.phase === run.phase);
+
   function isKept(run) {
     return run.phase === "running" && Boolean(run.isStopped) && run.doing === "tracing";
   }
@@ -139,7 +153,7 @@
     return `${read}, ${nDrawn.toLocaleString("en")} generated${time}.${STOPS[run.stop] || ""}`;
   }
 
-  const runs = { state, isBusy, canStop, position, sentence, PATIENCE, GRACE };
+  const runs = { state, isBusy, canStop, forPanels, position, sentence, PATIENCE, GRACE };
   if (typeof module !== "undefined") module.exports = runs;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { runs });
 })();

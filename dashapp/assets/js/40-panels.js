@@ -10,8 +10,6 @@
 
   const WAITING = {
     nothing: "Nothing yet. Type a prompt and press Generate.",
-    asking: "Looking it up",
-    queued: "Waiting for a place",
     running: "Being computed. It appears here when the text is complete.",
     failed: "Nothing to show, for the run did not finish. What happened is said under the prompt.",
   };

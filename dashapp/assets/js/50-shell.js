@@ -12,11 +12,13 @@
 
   // What is on screen. Dash's callbacks write it; listeners, which Dash does not call, read it.
   const runs = { a: null, b: null };
+  const forPanels = { a: null, b: null }; // what panels were told of them last
   const requests = { a: null, b: null };
   const knobs = {}; // "panel.knob" → value, of those that are not as at first
   let chosen = null; // the selection
   let alignment = null; // of the tokens of both runs
   let past = []; // earlier ones, which Undo brings back
+  let isUntold = false; // whether Dash has not been told of the selection as it is
 
   const ours = () => window.dash_clientside;
   const same = () => window.dash_clientside.no_update;
@@ -107,11 +109,20 @@
   function forgetToken(slot) {
     if (!chosen || chosen.slot !== slot) return;
     chosen = ours().selection.changed(chosen, { pos: null, key: null });
-    ours().set_props("selection", { data: chosen });
+    isUntold = true;
   }
 
-  function admitted(answer) {
-    return answer && answer.kind === "admitted" ? answer.request : same();
+  /** Tell Dash of a token that was forgotten, once panels have other things to draw than the run that had it. */
+  function tellSelection() {
+    if (isUntold) ours().set_props("selection", { data: chosen });
+    isUntold = false;
+  }
+
+  /** Let in: its job may start, and is asked for its first token. */
+  function admitted(answer, slot) {
+    if (!answer || answer.kind !== "admitted") return same();
+    ours().early.watch(answer.id, (told) => begun(slot, told));
+    return answer.request;
   }
 
   function finished(result, slot) {
@@ -120,14 +131,47 @@
 
   const watched = new Map(); // the last states of runs by id, with the signs of life that nothing draws
 
-  /** The state of a run, told on only when there is something new to draw: a page of panels hangs on it. */
-  function state(request, answer, progress, done, running, stop, pulse, shown) {
-    const before = (request && watched.get(request.id)) || shown;
+  /** The state of a run: drawn in the strip at once, told on to the prompt bar when it looks different, and to panels. */
+  function state(request, answer, progress, done, running, stop, pulse, drawn, slot) {
+    const before = (request && watched.get(request.id)) || drawn;
     const next = ours().runs.state({ request, answer, progress, finished: done, running, stop, pulse }, before);
     if (!watched.has(next.id) && watched.size > 3) watched.clear();
     watched.set(next.id, next);
     if (next.phase === "done") ours().tree.remember(request, next);
-    return looksSame(next, shown) ? same() : next;
+    runs[slot] = next;
+    drawTokens(slot);
+    tellPanels(slot, asked() === "pulse");
+    return looksSame(next, drawn) ? same() : next;
+  }
+
+  /** What a job has told already, before Dash hands it on. @returns {boolean} whether its run still waits for it */
+  function begun(slot, told) {
+    const run = watched.get(told.id);
+    if (!run || run !== runs[slot] || !ours().runs.isBusy(run)) return false;
+    if (told.tokens.length <= run.tokens.length) return true;
+    runs[slot] = { ...run, tokens: told.tokens, nPrompt: told.n_prompt };
+    watched.set(told.id, runs[slot]);
+    drawTokens(slot);
+    afterPaint(() => ours().set_props(`progress-${slot}`, { data: told }));
+    return true;
+  }
+
+  /** Panels hear of a run after its strip is drawn: what they do then holds it up. */
+  function tellPanels(slot, isLate) {
+    const next = ours().runs.forPanels(runs[slot], forPanels[slot], isLate);
+    if (next === forPanels[slot]) return;
+    forPanels[slot] = next;
+    afterPaint(() => {
+      if (forPanels[slot] !== next) return;
+      ours().set_props(`run-${slot}`, { data: next });
+      tellSelection();
+    });
+  }
+
+  /** Do something that keeps the browser busy once what was drawn can be seen; a tab in the background paints nothing. */
+  function afterPaint(then) {
+    if (document.hidden) setTimeout(then, 0);
+    else requestAnimationFrame(() => setTimeout(then, 0));
   }
 
   function looksSame(one, other) {
@@ -144,7 +188,7 @@
     return ![runA, runB].some(ours().runs.isBusy);
   }
 
-  /** Strip, button, bar, sentence and failure of a slot's run. */
+  /** Button, bar, sentence and failure of a slot's run. */
   function draw(run, slot) {
     const isBusy = ours().runs.isBusy(run);
     const canStop = ours().runs.canStop(run);
@@ -153,7 +197,6 @@
     if (run && run.phase === "done" && bar.dataset.phase !== "done") fold(bar);
     bar.dataset.phase = run ? run.phase : "nothing";
     bar.dataset.run = run && run.id ? run.id : "";
-    if (run) ours().tokens.render(strip(slot), run.tokens, run.nPrompt);
     element("go", slot).classList.toggle("stops", canStop);
     const share = run && run.phase === "running" ? run.share : 0;
     const isRefused = Boolean(run && run.isRefused);
@@ -167,6 +210,18 @@
       isRefused,
       !(isRefused && run.cut),
     ];
+  }
+
+  /** The text as far as it is known, with the token marked that panels show; figures follow in `select`. */
+  function drawTokens(slot) {
+    const run = runs[slot];
+    ours().tokens.render(strip(slot), run.tokens, run.nPrompt);
+    markToken(slot, shown(run, slot, chosen, alignment));
+  }
+
+  function markToken(slot, selection) {
+    ours().tokens.highlight(strip(slot), selection.pos, selection.isChosen);
+    ours().strip.follow(slot, runs[slot], selection);
   }
 
   /**
@@ -225,11 +280,10 @@
   }
 
   /** The selection in words, in strips and figures, in the address, and in the links to other pages. */
-  function select(selected, runA, runB, pathname, requestA, requestB, aligned, links) {
+  function select(selected, _runA, _runB, pathname, requestA, requestB, aligned, links) {
     const { selection } = ours();
     chosen = chosen || selected || selection.NOTHING; // Dash is told last of what was chosen, see `show`
     alignment = aligned;
-    Object.assign(runs, { a: runA, b: runB });
     Object.assign(requests, { a: requestA, b: requestB });
     highlight();
     fillLists();
@@ -247,15 +301,11 @@
 
   /** In strips and figures, at once. */
   function highlight() {
-    const { tokens, panels } = ours();
     const selections = { a: shown(runs.a, "a", chosen, alignment), b: shown(runs.b, "b", chosen, alignment) };
-    for (const slot of ["a", "b"]) {
-      tokens.highlight(strip(slot), selections[slot].pos, selections[slot].isChosen);
-      ours().strip.follow(slot, runs[slot], selections[slot]);
-    }
+    for (const slot of ["a", "b"]) markToken(slot, selections[slot]);
     // Figures of a run that has given way to another are about to be hidden: to redraw them would hold up its text.
     const isDrawn = (slot) => runs[slot] && runs[slot].phase === "done";
-    panels.highlight(Object.fromEntries(["a", "b"].filter(isDrawn).map((slot) => [slot, selections[slot]])));
+    ours().panels.highlight(Object.fromEntries(["a", "b"].filter(isDrawn).map((slot) => [slot, selections[slot]])));
   }
 
   function sentence() {
