@@ -63,7 +63,7 @@ def pooled(values: np.ndarray, frame: Frame) -> Pooled:
 
 
 def colour_limit(values: np.ndarray) -> float:
-    """How far colours reach on both sides of zero: all but at most the largest 0.5 % of |values|, and 1e-6 at least."""
+    """How far colours reach on both sides of zero: all but at most the largest 0.5% of |values|, and 1e-6 at least."""
     return max(float(np.quantile(np.abs(values), WITHIN, method="higher")), 1e-6)
 
 

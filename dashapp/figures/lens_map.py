@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
+from dashapp.figures.numbers import percent_label
 from dashapp.figures.theme import ColourScale, Frame
 from dashapp.figures.token_map import Axis, point_axis, stretch, token_map
 from dashapp.figures.tokens import label, ticks
@@ -167,8 +168,8 @@ def _sentence(cells: MapCells, frame: Frame) -> str:
     """The end of a cell's hover."""
     likeliest = "‘%{text}’ is likeliest"
     return {
-        "top": f"{likeliest}, with %{{z:.3p}}",
-        "prob": f"{likeliest}; {cells.target} has %{{z:.3p}}",
+        "top": "likeliest is %{text}",
+        "prob": f"{cells.target} has %{{text}} is likeliest",
         "logprob": f"{likeliest}; the {frame.log} probability of {cells.target} is %{{z:.3g}}",
         "rank": f"{cells.target} is at place %{{text}}",
         "entropy": f"{likeliest}; entropy %{{z:.3g}} {frame.units}",
@@ -185,9 +186,16 @@ def _hover_texts(
     *,
     longest: int,
 ) -> list[list[str]]:
-    """What `_sentence` takes for %{text}: the likeliest token, for a rank after it."""
+    """What `_sentence` takes for %{text}: the likeliest token, with a probability in words, for a rank after it."""
     short = {int(id_): label(names[int(id_)], longest=longest) if id_ >= 0 else "" for id_ in np.unique(ids)}
     texts = [[short[int(id_)] for id_ in row] for row in ids]
+    if cells.colour in ("top", "prob"):
+        told = "‘{text}’, {prob}" if cells.colour == "top" else "{prob}; ‘{text}’"
+        probs = np.nan_to_num(cells.values[points, slice(*span)]).tolist()  # of what is not known there is no hover
+        return [
+            [told.format(text=text, prob=percent_label(prob)) for text, prob in zip(*row, strict=True)]
+            for row in zip(texts, probs, strict=True)
+        ]
     if cells.colour != "rank" or cells.ranks is None:
         return texts
     places = cells.ranks[points, slice(*span)] + 1

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from dashapp.analysis.logit_lens import Lens
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
-from dashapp.figures.numbers import percent
+from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import TEXT_SIZE, Frame, framed
 from dashapp.figures.token_map import MOST_TALL, point_name
 from dashapp.figures.tokens import label
@@ -119,8 +119,11 @@ def _lines(lens: Lens, texts: Sequence[str], measure: Measure, frame: Frame) -> 
     for row, text in enumerate(texts):
         dash, symbol, colour = DASHES[row % n_dash], SYMBOLS[row % n_symbol], shades[row % len(shades)]
         values = lens.probs[row] if measure == "probability" else lens.ranks[row] + 1
-        sentence = text + (" with %{x:.3p}" if measure == "probability" else ": place %{x:,}")
-        lines.append(_line(values, text, sentence, {"color": colour, "dash": dash}, symbol))
+        sentence = text + (" with %{customdata}" if measure == "probability" else ": place %{x:,}")
+        line = _line(values, text, sentence, {"color": colour, "dash": dash}, symbol)
+        if measure == "probability":
+            line.customdata = [percent_label(float(prob)) for prob in values]
+        lines.append(line)
     return lines
 
 

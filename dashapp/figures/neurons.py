@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dashapp.analysis.activations import gelu
 from dashapp.analysis.neurons import Neuron, NeuronParts, Sparsity
 from dashapp.figures.attribution import ADDED, signed
+from dashapp.figures.numbers import percent_label
 from dashapp.figures.theme import Frame, framed
 from dashapp.figures.tokens import label
 
@@ -147,7 +148,8 @@ def sparsity_bars(found: Sparsity, frame: Frame) -> go.Figure:
             y=values,
             name=name,
             marker=marker,
-            hovertemplate=f"layer %{{x}}: {name}, %{{y:.3p}} of its neurons<extra></extra>",
+            customdata=[percent_label(float(share)) for share in values],
+            hovertemplate=f"layer %{{x}}: {name}, %{{customdata}} of its neurons<extra></extra>",
         )
         for name, values, marker in looks
     ]

@@ -6,6 +6,7 @@ import numpy as np
 
 from dashapp.analysis.embeddings import Dimensions, dimensions, vectors
 from dashapp.figures.embeddings import N_MARKED, Order, colour_limit, pooled, vector_rows
+from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.panels.formulas import Formula
@@ -38,7 +39,7 @@ def _beyond(values: np.ndarray, trace: Trace) -> str:
     furthest = f"{values[pos, number]:.3g}".replace("-", "−")
     token = plain_label(trace.token_texts[int(pos)])
     return (
-        f"Colours reach to ±{limit:.3g}; {100 * n_beyond / values.size:.2g} % of the values lie beyond, the furthest "
+        f"Colours reach to ±{limit:.3g}; {percent(n_beyond / values.size)} of the values lie beyond, the furthest "
         f"at {furthest} (token {pos} ‘{token}’, dimension {number})."
     )
 
@@ -62,7 +63,7 @@ VECTOR_ROWS = Panel(
         Formula("embeddings"),
         "A dimension's size is its root mean square over the tokens, √(mean of x²). Sizes and variances leave out the "
         "first token, which in trained models is many times longer than the others, unless there are one or two. The "
-        "colours reach as far as 99.5 % of the values, for a few dimensions are far larger than all others.",
+        "colours reach as far as 99.5% of the values, for a few dimensions are far larger than all others.",
         "Sources: Radford et al. 2018, Improving Language Understanding by Generative Pre-Training, equation 2; on "
         "dimensions that are large everywhere, Kovaleva et al. 2021, BERT Busters, and Timkey & van Schijndel 2021.",
         "It does not show what a dimension means: the model may use any direction, and single dimensions seldom stand "

@@ -228,7 +228,7 @@ def test_a_download_survives_changing_pages_is_stopped_and_goes_on(
     open_list(page)
     press(page, "gpt2", "Download")
     expect(row(page, "gpt2").locator(".model-said")).to_have_text(
-        re.compile(r"^1\.0 of 1\.8 MB · 57 % · about \d+ (s|min) left$"), timeout=PATIENCE_MS
+        re.compile(r"^1\.0 of 1\.8 MB · 57% · about \d+ (s|min) left$"), timeout=PATIENCE_MS
     )
     page.get_by_role("link", name="Attention").click()
     expect(page.locator("#model-next")).to_contain_text("% here")

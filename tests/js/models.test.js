@@ -27,8 +27,8 @@ test("the time left is said no more exactly than it is known", () => {
 test("a download says its bytes, its share and its time, as far as they are known", () => {
   assert.equal(models.said(row({ state: "running" })), "Asking the hub");
   const running = { state: "running", done_bytes: 312e6, total_bytes: 548e6 };
-  assert.equal(models.said(row(running)), "312 of 548 MB · 56 %");
-  assert.equal(models.said(row({ ...running, seconds_left: 41 })), "312 of 548 MB · 56 % · about 41 s left");
+  assert.equal(models.said(row(running)), "312 of 548 MB · 56%");
+  assert.equal(models.said(row({ ...running, seconds_left: 41 })), "312 of 548 MB · 56% · about 41 s left");
 });
 
 test("a stopped download says that what is here is kept", () => {
@@ -49,8 +49,8 @@ test("the chip says what Generate will use, where that is another model, and wha
   assert.equal(next([row({ state: "here" })], "demo", "gpt2", "gpt2"), "next: gpt2");
   assert.equal(next([], "demo", "gpt2"), "next: gpt2");
   const rows = [row({ state: "running", done_bytes: 1, total_bytes: 3 })];
-  assert.equal(next(rows, "demo", "demo"), "gpt2 33 % here");
-  assert.equal(next(rows, "demo", "mine"), "next: mine · gpt2 33 % here");
+  assert.equal(next(rows, "demo", "demo"), "gpt2 33% here");
+  assert.equal(next(rows, "demo", "mine"), "next: mine · gpt2 33% here");
 });
 
 test("only what was under way can end", () => {

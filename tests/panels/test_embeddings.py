@@ -100,7 +100,7 @@ def test_the_foot_names_the_largest_dimensions_and_what_lies_beyond_the_colours(
     values[2:, 7] = -5
     values[2, 7] = -9
     foot = vector_rows._beyond(values, trace)
-    assert foot.startswith("Colours reach to ±1; 0.11 % of the values lie beyond, the furthest at −9 (token 2 ‘")
+    assert foot.startswith("Colours reach to ±1; 0.11% of the values lie beyond, the furthest at −9 (token 2 ‘")
     assert foot.endswith("dimension 7).")
     shown = vector_rows.draw(trace, layer=None, of="token", order="number", frame=LIGHT)
     sizes = np.sqrt(np.square(vectors(trace, "token")[1:]).mean(axis=0))

@@ -47,7 +47,7 @@
         return row.problem;
       case "running":
         if (!row.total_bytes) return "Asking the hub";
-        return [part, `${Math.floor(100 * share(row))} %`, timeLeft(row.seconds_left)].filter(Boolean).join(" · ");
+        return [part, `${Math.floor(100 * share(row))}%`, timeLeft(row.seconds_left)].filter(Boolean).join(" · ");
       case "checking":
         return "All of it is here. Checking that it is whole";
       case "stopping":
@@ -66,7 +66,7 @@
    * @param {Set<string>} arrived - models whose download has ended since the list was last looked at
    */
   function next(rows, current, chosen, arrived) {
-    const loading = rows.filter((row) => row.state === "running").map((row) => `${row.name} ${Math.floor(100 * share(row))} % here`);
+    const loading = rows.filter((row) => row.state === "running").map((row) => `${row.name} ${Math.floor(100 * share(row))}% here`);
     const there = rows.filter((row) => row.state === "here" && arrived.has(row.name) && row.name !== chosen);
     const parts = [...(chosen && chosen !== current ? [`next: ${chosen}`] : []), ...loading, ...there.map((row) => `${row.name} is here`)];
     return parts.join(" · ");
