@@ -182,6 +182,24 @@ def test_stop_keeps_what_was_drawn(page: Page, served: Served) -> None:
     wait_for_figures(page)
 
 
+def test_a_link_to_a_stopped_text_ends_where_it_was_stopped(page: Page, served: Served, chromium: Browser) -> None:
+    open_example(page, served.base)
+    begin(page, "Stop me here", New_tokens=1000)
+    page.locator("#token-strip-a .drawn").nth(5).wait_for()
+    page.get_by_role("button", name="Stop").click()
+    wait_for(page, "done")
+    n_drawn, run = page.locator("#token-strip-a .drawn").count(), page.locator("#slot-a").get_attribute("data-run")
+    expect(page).to_have_url(re.compile(rf"[?&]new={n_drawn}&"))
+    page.get_by_role("link", name="Attention").first.click()
+    region(page, "All heads").locator(".imagelayer image").wait_for(state="attached", timeout=PATIENCE_MS)
+    assert page.locator("#slot-a").get_attribute("data-run") == run  # what is on screen is what the link asks for
+    other = chromium.new_context().new_page()
+    other.goto(page.url)
+    wait_for(other, "done")
+    assert tokens(other).all_text_contents() == tokens(page).all_text_contents()
+    other.context.close()
+
+
 def test_a_text_to_the_end_of_the_context_says_so(page: Page, served: Served) -> None:
     open_example(page, served.base)
     page.locator("#settings-summary-a").click()

@@ -25,10 +25,17 @@ test("two requests are the same when all but their ids agree", () => {
 test("a link names the weights of a run once they are known, and of no other run", () => {
   const request = { ...shell.formRequest(values), id: "1" };
   const model = { name: "demo", fingerprint: "0123456789abcdef" };
-  assert.equal(shell.withWeights(request, { id: "1", model }).weights, "0123456789ab");
-  assert.equal(shell.withWeights(request, { id: "0", model }).weights, undefined);
-  assert.equal(shell.withWeights(request, { id: "1", phase: "running" }).weights, undefined);
-  assert.equal(shell.withWeights(null, null), null);
+  assert.equal(shell.asShown(request, { id: "1", model }).weights, "0123456789ab");
+  assert.equal(shell.asShown(request, { id: "0", model }).weights, undefined);
+  assert.equal(shell.asShown(request, { id: "1", phase: "running" }).weights, undefined);
+  assert.equal(shell.asShown(null, null), null);
+});
+
+test("a link to a run that was stopped asks for what it has drawn", () => {
+  const request = { ...shell.formRequest(values), id: "1" };
+  const run = { id: "1", stop: "person", tokens: ["Hi", "!", " You"], nPrompt: 1, model: { fingerprint: "0123456789abcdef" } };
+  assert.equal(shell.asShown(request, run).max_new_tokens, 2);
+  assert.equal(shell.asShown(request, { ...run, stop: "end" }).max_new_tokens, request.max_new_tokens);
 });
 
 test("a link carries the view to a page, and to a panel of it", () => {

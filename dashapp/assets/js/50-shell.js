@@ -90,7 +90,7 @@
     const keep = FIELDS.map(same);
     if (!fields) return [same(), same(), ...keep];
     const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, stop_at_end: true, ...fields };
-    if (isSameRequest(wanted, request)) return [same(), same(), ...keep];
+    if ([request, asShown(request, runs[slot])].some((known) => isSameRequest(wanted, known))) return [same(), same(), ...keep];
     const filled = ours().tree.isWhole(wanted) ? { ...wanted, max_new_tokens: same() } : wanted;
     return [{ ...wanted, id: newId() }, same(), ...FIELDS.map((name) => filled[name])];
   }
@@ -382,7 +382,7 @@
   /** Write the view into the address, and return its query string. */
   function writeAddress() {
     const canRun = ["a", "b"].every((slot) => !requests[slot] || isTaken(runs[slot], requests[slot]));
-    const named = { a: withWeights(requests.a, runs.a), b: withWeights(requests.b, runs.b) };
+    const named = { a: asShown(requests.a, runs.a), b: asShown(requests.b, runs.b) };
     const query = ours().link.write(named, chosen, knobs, (text) => ours().recipes.keyOf(text, canRun));
     if (requests.a && query !== window.location.search) {
       window.history.replaceState(window.history.state, "", window.location.pathname + query + window.location.hash);
@@ -390,10 +390,14 @@
     return query;
   }
 
-  /** A request and, once its run is known, the weights that it was made with: a link to others says that they differ. */
-  function withWeights(request, run) {
-    const isItsRun = request && run && run.id === request.id && run.model;
-    return isItsRun ? { ...request, weights: run.model.fingerprint.slice(0, 12) } : request;
+  /**
+   * A request as a link names it, once its run is known: with the weights that made it, so that others hear when theirs
+   * differ, and of a run that a person stopped with as many new tokens as there are.
+   */
+  function asShown(request, run) {
+    if (!request || !run || run.id !== request.id || !run.model) return request;
+    const cut = run.stop === "person" ? { max_new_tokens: run.tokens.length - run.nPrompt } : {};
+    return { ...request, ...cut, weights: run.model.fingerprint.slice(0, 12) };
   }
 
   /** Whether the server has taken a request: what it refuses, a megabyte of text for one, needs no link. */
@@ -492,7 +496,7 @@
   }
 
   const shell = {
-    ...{ newId, formRequest, isSameRequest, withWeights, summary, linkTo },
+    ...{ newId, formRequest, isSameRequest, asShown, summary, linkTo },
     ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, branch, refresh, theme, textSize },
   };
   if (typeof module !== "undefined") module.exports = shell;
