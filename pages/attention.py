@@ -21,6 +21,7 @@ ROWS: Final = (
     (PANELS["heads-together"], PANELS["token-origins"]),
     (PANELS["sink-heads"],),
     (PANELS["sink-rows"],),
+    (PANELS["token-heads"],),
     (PANELS["head-atlas"],),
 )
 

@@ -7,6 +7,7 @@ from typing import Final
 from dash import html, register_page
 
 from dashapp.panels.catalogue import PANELS
+from dashapp.panels.page_index import page_index
 from dashapp.panels.panel import layout as panel_layout
 
 SHOWN: Final = (
@@ -20,6 +21,7 @@ def layout(**query: str) -> html.Div:
     return html.Div(
         [
             html.H1("Embeddings", className="visually-hidden"),
+            page_index(PANELS[name] for name in SHOWN),
             *(panel_layout(PANELS[name], "a", query) for name in SHOWN),
         ],
         className="page",

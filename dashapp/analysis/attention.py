@@ -27,11 +27,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadScores:
-    """What each head does on average over a prompt's queries: float64 [layer head].
+    """What each head does at one query, or on average over a prompt's: float64 [layer head].
 
     entropy_nats: of a query's row. distance_tokens: how far back it looks. first, previous: weight on the first token
-    and on the token before, 0..1. The mean leaves out the first query, which can only look at itself, unless the
-    prompt has no other.
+    and on the token before, 0..1. A mean leaves out the first query, which can only look at itself, unless the prompt
+    has no other.
     """
 
     entropy_nats: np.ndarray
@@ -70,9 +70,17 @@ class Strongest:
 def head_scores(trace: Trace) -> HeadScores:
     """The mean over queries of what the trace keeps of each row (Vig & Belinkov 2019; Xiao et al. 2023)."""
     start = min(1, trace.n_tokens - 1)
+    return _scores_at(trace, slice(start, None))
 
+
+def token_scores(trace: Trace, pos: int) -> HeadScores:
+    """The same of one query's row in every head."""
+    return _scores_at(trace, slice(pos, pos + 1))
+
+
+def _scores_at(trace: Trace, queries: slice) -> HeadScores:
     def mean(name: str) -> np.ndarray:
-        return trace.read(name)[..., start:].mean(axis=-1, dtype=np.float64)  # [layer head]
+        return trace.read(name)[..., queries].mean(axis=-1, dtype=np.float64)  # [layer head]
 
     return HeadScores(
         entropy_nats=mean("attn_entropy"),

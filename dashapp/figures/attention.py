@@ -29,7 +29,8 @@ Places = list[list[Head | None]]  # which head stands where, [row column]; None 
 NOBODY: Final[Mapping[Head, HeadName]] = {}
 
 SHADES: Final[dict[str, str]] = {"even": "by weight", "root": "by its square root, for faint weights"}
-MOST_CELLS: Final = 512  # a side of a pattern: what a browser has pixels for, as it drops rows of more; 1.4 MB
+MOST_CELLS: Final = 512  # a side of a pattern that is drawn: what a browser has pixels for, as it drops rows of more
+BYTE_STEPS: Final = 254  # of a weight that travels as a byte: 0 is no weight, 1 to 255 are 0 to 1
 MOST_SPRITE_BYTES: Final = 1_400_000  # a third more in base64, and still below the 2 MB of a response
 WIDTH, NARROW_WIDTH = 640, 300  # pixels for the cells of a figure of heads or tokens
 LONGEST: Final = 10  # characters of a token: labels stand on two sides of a square, and its cells need the room
@@ -162,33 +163,48 @@ def head_pattern(pattern: np.ndarray, of: Head, *, texts: Sequence[str], shade: 
 
 
 def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
-    """Weights or scores between all tokens, query down and key across; of many tokens some to a cell."""
+    """Weights or scores between all tokens, query down and key across; of many tokens some to a cell.
+
+    Of many tokens a transparent map of bytes over the picture tells each weight within 1/255, and takes the clicks:
+    40-panels.js makes weights of them. Scores have no bounds to cut into steps, so they are told by the cell.
+    """
     n_tokens = len(texts)
     n_each = tokens_a_cell(n_tokens)
-    names = block_names(texts, n_each)
-    cells = pattern_cells(shown.values, n_each, is_signed=shown.is_score)
-    low, high, scale = colours_of(shown, cells, shade, frame)
-    heat = go.Heatmap(
-        z=cells,
-        x=names,
-        y=names,
-        zmin=low,
-        zmax=high,
-        hoverongaps=False,
-        hovertemplate=_square_sentence(shown, is_pooled=n_each > 1),
-        colorscale=scale,
-        showscale=False,
-    )
+    are_bytes = n_each > 1 and not shown.is_score
+    if are_bytes:
+        names = token_names(texts)
+        maps = _maps_of_bytes(shown, names, n_each, shade, frame)
+        low, high = 0.0, 1.0
+    else:
+        names = block_names(texts, n_each)
+        cells = pattern_cells(shown.values, n_each, is_signed=shown.is_score)
+        low, high, scale = colours_of(shown, cells, shade, frame)
+        maps = [
+            go.Heatmap(
+                z=cells,
+                x=names,
+                y=names,
+                zmin=low,
+                zmax=high,
+                hoverongaps=False,
+                hovertemplate=_square_sentence(shown, is_pooled=n_each > 1),
+                colorscale=scale,
+                showscale=False,
+            )
+        ]
     summary = f"{_first_up(shown.quantity)} of {shown.where} between {n_tokens} tokens: each row is a query, each "
     summary += "column a key."
     side = min(LARGEST_CELL * n_tokens, NARROW_WIDTH - 48 if frame.is_narrow else WIDTH - 64)
     height = max(120, side) + 160
     bar = _bar_of_scale(shade, frame) if not shown.is_score else _bar_of_scores(low, high, frame)
-    figure = framed(heat, bar, frame=frame, height=height, summary=summary)
+    figure = framed(*maps, bar, frame=frame, height=height, summary=summary)
     _square(figure, ("query: the token that looks", len(names)), ("key: the token looked at", len(names)))
-    meta: dict[str, Any] = {"summary": summary, "tokens_a_row": n_each, "n_tokens": n_tokens}
+    n_row = 1 if are_bytes else n_each
+    meta: dict[str, Any] = {"summary": summary, "tokens_a_row": n_row, "n_tokens": n_tokens}
+    if are_bytes:
+        meta["steps"] = BYTE_STEPS
     if frame.is_narrow and n_tokens > N_CROPPED:
-        meta["cropped"] = N_CROPPED  # the browser knows the selected token
+        meta["cropped"] = N_CROPPED * n_each // n_row  # rows; the browser knows the selected token
     figure.update_layout(meta=meta)
     n_ticks = MOST_NARROW if frame.is_narrow else MOST_TOKENS_LABELLED
     ticks: dict[str, Any] = {"nticks": n_ticks, "tickfont": {"family": MONO, "size": 12}}
@@ -200,6 +216,44 @@ def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame
         font = {"color": frame.colours.alarm, "size": 12}
         figure.add_annotation(text=shown.note, showarrow=False, font=font, yshift=8, **place)
     return figure
+
+
+def _maps_of_bytes(shown: Square, names: Sequence[str], n_each: int, shade: Shade, frame: Frame) -> list[go.Heatmap]:
+    """What is pointed at, and the picture of the largest weight in each block of so many tokens a side."""
+    ends: dict[str, Any] = {"zmin": 1, "zmax": BYTE_STEPS + 1, "showscale": False}
+    clear = [(0, "rgba(0,0,0,0)"), (1, "rgba(0,0,0,0)")]
+    sentence = _square_sentence(shown, is_pooled=False).replace("<extra>", ", within 1/255<extra>")
+    over = go.Heatmap(
+        z=weight_bytes(shown.values),
+        x=names,
+        y=names,
+        colorscale=clear,
+        hoverongaps=False,
+        hovertemplate=sentence,
+        **ends,
+    )
+    middle = (n_each - 1) / 2
+    picture = go.Heatmap(
+        z=weight_bytes(pattern_cells(shown.values, n_each)),
+        x0=middle,
+        y0=middle,
+        dx=n_each,
+        dy=n_each,
+        colorscale=shaded(shade, frame),
+        hoverinfo="skip",
+        **ends,
+    )
+    return [over, picture]
+
+
+def weight_bytes(weights: np.ndarray) -> np.ndarray:
+    """Weights 0 to 1 as bytes, within 1/508: uint8 of the same shape, 1 + 254 w, and 0 where there is none (NaN).
+
+    The future of a pattern is given as 0 weights or as NaN; either way a row's bytes sum to little, for in base64 a
+    255 is slashes, and Plotly sends six characters for each of those.
+    """
+    known = np.isfinite(weights) & np.tri(*weights.shape, dtype=bool)
+    return np.where(known, np.rint(1 + BYTE_STEPS * np.nan_to_num(weights)), 0).astype(np.uint8)
 
 
 def square_detail(shown: Square, *, at: tuple[int, int], texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:

@@ -49,6 +49,7 @@ from dashapp.panels.source import Source
 from dashapp.panels.surprisal import SURPRISAL
 from dashapp.panels.together import HEADS_TOGETHER, TOKEN_ORIGINS
 from dashapp.panels.token_attention import TOKEN_ATTENTION
+from dashapp.panels.token_heads import TOKEN_HEADS
 from dashapp.panels.token_lines import TOKEN_LINES
 from dashapp.panels.vector_map import VECTOR_MAP
 from dashapp.panels.vector_paths import VECTOR_PATHS
@@ -64,7 +65,7 @@ BY_PAGE: Final[dict[str, tuple[Panel, ...]]] = {
     "Attention": (
         *(HEAD_GRID, HEAD_PATTERN, TOKEN_ATTENTION),
         *(TOKEN_LINES, PATTERN_DETAIL, PAIR_HEADS, TOKEN_SOURCES, PAIR_MATCH, PAIR_WRITES),
-        *(HEADS_TOGETHER, TOKEN_ORIGINS, SINK_HEADS, SINK_ROWS, HEAD_ATLAS),
+        *(HEADS_TOGETHER, TOKEN_ORIGINS, SINK_HEADS, SINK_ROWS, TOKEN_HEADS, HEAD_ATLAS),
     ),
     "Embeddings": (
         *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),

@@ -32,7 +32,8 @@ def draw(
     shown = of or head_to_begin_with(trace)
     square = staged(trace, shown, stage, first)
     figure = attention_square(square, texts=trace.token_texts, shade=shade, frame=frame)
-    parts = [_foot(shown, trace.n_tokens, is_chosen=of is not None, frame=frame), said_of_stage(trace, stage, first)]
+    foot = _foot(shown, trace.n_tokens, is_chosen=of is not None, is_score=square.is_score, frame=frame)
+    parts = [foot, said_of_stage(trace, stage, first)]
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
 
 
@@ -76,7 +77,7 @@ def selected_head(layer: int | None, head: int | None) -> Head | None:
     return None if layer is None or head is None else Head(layer=layer, head=head)
 
 
-def _foot(shown: Head, n_tokens: int, *, is_chosen: bool, frame: Frame) -> str:
+def _foot(shown: Head, n_tokens: int, *, is_chosen: bool, is_score: bool, frame: Frame) -> str:
     where = f"layer {shown.layer}, head {shown.head}"
     why = ", which looks most at the token before" if n_tokens > 1 else ""
     chosen = f"Shown: {where}." if is_chosen else f"No head is selected. Shown: {where}{why}. Click another above."
@@ -88,7 +89,10 @@ def _foot(shown: Head, n_tokens: int, *, is_chosen: bool, frame: Frame) -> str:
     if n_each == 1:
         return f"{chosen} {reading}"
     pooled = f"Too many to show each: a cell is {n_each} × {n_each} tokens and has the largest weight in it."
-    return f"{chosen} {reading} {pooled} A click selects the first token of its row."
+    if is_score:
+        return f"{chosen} {reading} {pooled} A click selects the first token of its row."
+    exact = "Each weight is told on hover, within 1/255; a click selects the two tokens, and Around the pair is exact."
+    return f"{chosen} {reading} {pooled} {exact}"
 
 
 HEAD_PATTERN = Panel(

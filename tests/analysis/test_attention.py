@@ -14,6 +14,7 @@ from dashapp.analysis.attention import (
     looks_at,
     strongest,
     token_attention,
+    token_scores,
 )
 from dashapp.model.gpt2 import GPT2
 from dashapp.traces.capture import capture
@@ -143,3 +144,18 @@ class Loud(Trace):
 
     def __init__(self, trace: Trace, tensors: dict[str, np.ndarray]) -> None:
         super().__init__({name: trace.read(name) for name in ("token_ids", "thumbnails")} | tensors, trace.metadata)
+
+
+@pytest.mark.parametrize("pos", [0, 1, N_TOKENS - 1])
+def test_the_scores_of_a_token_are_those_of_its_rows(trace: Trace, pos: int) -> None:
+    found = token_scores(trace, pos)
+    rtol = stored_rtol(trace)
+    for layer in range(TINY.n_layer):
+        rows = full_pattern(trace, layer)[:, pos, : pos + 1]
+        entropies = -(rows * np.log(rows)).sum(axis=-1)
+        np.testing.assert_allclose(found.entropy_nats[layer], entropies, rtol=rtol, atol=1e-6)
+        np.testing.assert_allclose(
+            found.distance_tokens[layer], rows @ (pos - np.arange(pos + 1)), rtol=rtol, atol=1e-6
+        )
+        np.testing.assert_allclose(found.first[layer], rows[:, 0], rtol=rtol, atol=1e-6)
+    assert (found.entropy_nats <= math.log(pos + 1) + 1e-6).all()

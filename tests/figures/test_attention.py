@@ -11,7 +11,9 @@ from dashapp.analysis.heads import KindScores
 from dashapp.figures.attention import (
     MOST_CELLS,
     N_CROPPED,
+    Square,
     arranged,
+    attention_square,
     block_names,
     fitting,
     head_grid,
@@ -151,11 +153,28 @@ def test_a_diagonal_below_the_edge_is_unbroken_in_a_long_pattern() -> None:
 def test_a_long_pattern_says_which_tokens_it_pools() -> None:
     assert [tokens_a_cell(n) for n in (1, MOST_CELLS, MOST_CELLS + 1, 1024)] == [1, 1, 2, 2]
     assert block_names(["a"] * 5, 2) == ["0–1", "2–3", "4"]
-    figure = head_pattern(made_pattern(600), Head(layer=0, head=1), texts=["a"] * 600, shade="even", frame=LIGHT)
-    cells = figure.data[0]
-    assert cells.hovertemplate.startswith("layer 0, head 1:<br>tokens %{y} look at tokens %{x},<br>at most %{z")
-    assert (cells.zmin, cells.zmax, cells.x[-1]) == (0, 1, "598–599")
-    assert figure.layout.meta["tokens_a_row"] == 2
+    scores = Square(values=made_pattern(600), where="layer 0, head 1", is_score=True)
+    figure = attention_square(scores, texts=["a"] * 600, shade="even", frame=LIGHT)
+    assert "query of tokens %{y}, key of tokens %{x},<br>the largest by size" in figure.data[0].hovertemplate
+    assert (figure.data[0].x[-1], figure.layout.meta["tokens_a_row"]) == ("598–599", 2)
+
+
+@pytest.mark.parametrize("n_tokens", [601, 1024])
+def test_a_long_pattern_tells_each_weight_within_a_255th_over_a_picture_of_the_largest(n_tokens: int) -> None:
+    pattern = made_pattern(n_tokens)
+    figure = head_pattern(pattern, Head(layer=0, head=1), texts=["a"] * n_tokens, shade="even", frame=LIGHT)
+    over, picture = figure.data[:2]
+    is_past = np.tri(n_tokens, dtype=bool)
+    assert not over.z[~is_past].any()
+    told = (over.z[is_past].astype(float) - 1) / figure.layout.meta["steps"]
+    assert np.abs(told - pattern[is_past]).max() <= 0.5 / 254 + 1e-7  # half a step, and float32
+    assert over.hovertemplate.endswith("token %{y} looks at token %{x}, %{z:.3~g}, within 1/255<extra></extra>")
+    assert (over.x[-1], figure.layout.meta["tokens_a_row"]) == (f"{n_tokens - 1} a", 1)
+    assert picture.hoverinfo == "skip"
+    assert (picture.x0, picture.dx) == (0.5, 2)  # its first cell is over tokens 0 and 1
+    largest = pattern[598:600, 40:42].max()
+    assert picture.z[299, 20] == round(1 + 254 * float(largest))
+    assert (picture.zmin, picture.zmax) == (1, 255)
 
 
 def test_the_colour_scale_is_fixed_from_0_to_1() -> None:

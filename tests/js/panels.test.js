@@ -409,3 +409,7 @@ test("a cell of a layer's neurons selects neuron, layer and token, and is walked
   assert.equal(outlines({ layer: 1, neuron: 30, pos: 1 }, "red", graph).length, 1);
   assert.equal(outlines({ layer: 2, neuron: 8, pos: 1 }, "red", graph).length, 1);
 });
+
+test("bytes are weights in equal steps, and 0 is none", () => {
+  assert.deepEqual(panels.weightsOf(new Uint8Array([0, 1, 128, 255]), 254), [undefined, 0, 0.5, 1]);
+});

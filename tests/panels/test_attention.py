@@ -91,20 +91,21 @@ def test_pooled_cells_are_said_to_be() -> None:
     assert "pooled" not in head_grid._foot(64)
 
 
+def foot_of_head(n_tokens: int, *, is_score: bool = False, is_narrow: bool = False) -> str:
+    frame = Frame(theme="dark", is_narrow=is_narrow)
+    return head_pattern._foot(Head(layer=0, head=0), n_tokens, is_chosen=True, is_score=is_score, frame=frame)
+
+
 def test_a_crop_is_said_on_a_telephone_alone() -> None:
-    of = Head(layer=0, head=0)
-    assert "Cropped to 80 of 1,024 tokens" in head_pattern._foot(
-        of, 1024, is_chosen=True, frame=Frame(theme="dark", is_narrow=True)
-    )
-    assert "Cropped" not in head_pattern._foot(of, 1024, is_chosen=True, frame=Frame(theme="dark"))
+    assert "Cropped to 80 of 1,024 tokens" in foot_of_head(1024, is_narrow=True)
+    assert "Cropped" not in foot_of_head(1024)
 
 
-def test_a_pattern_of_many_tokens_is_said_to_be_pooled() -> None:
-    of = Head(layer=0, head=0)
-    assert "a cell is 2 × 2 tokens and has the largest weight in it. A click selects the first token" in (
-        head_pattern._foot(of, 513, is_chosen=True, frame=Frame(theme="light"))
-    )
-    assert "Too many" not in head_pattern._foot(of, 512, is_chosen=True, frame=Frame(theme="light"))
+def test_a_pattern_of_many_tokens_is_said_to_be_pooled_and_told_within_a_255th() -> None:
+    pooled = "a cell is 2 × 2 tokens and has the largest weight in it."
+    assert f"{pooled} Each weight is told on hover, within 1/255; a click selects the two tokens" in foot_of_head(513)
+    assert f"{pooled} A click selects the first token" in foot_of_head(513, is_score=True)
+    assert "Too many" not in foot_of_head(512)
 
 
 def test_the_browser_knows_every_kind_of_mark() -> None:

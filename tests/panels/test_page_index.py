@@ -28,7 +28,7 @@ def found(component: Any, kind: str) -> list[Any]:
     return own + [each for child in below for each in found(child, kind)]
 
 
-@pytest.mark.parametrize("path", ["/activations", "/attention"])
+@pytest.mark.parametrize("path", ["/activations", "/attention", "/embeddings"])
 def test_the_index_of_a_page_has_all_its_headings_and_no_others(app: Dash, path: str) -> None:
     page = next(page for page in page_registry.values() if page["path"] == path)["layout"]()
     (index,) = [nav for nav in found(page, "Nav") if nav.className == "page-index"]

@@ -153,13 +153,19 @@
 
   /**
    * Mark one token as selected and make it the one that Tab reaches; with null none, and Tab reaches the first.
-   * `isChosen`: by a person, not by default.
+   * `isChosen`: by a person, not by default. `second`: the other token of a pair, or null.
    */
-  function highlight(strip, pos, isChosen) {
-    for (const old of strip.querySelectorAll("[tabindex='0'], .selected")) {
+  function highlight(strip, pos, isChosen, second = null) {
+    for (const old of strip.querySelectorAll("[tabindex='0'], .selected, .second")) {
       old.tabIndex = -1;
-      old.classList.remove("selected", "by-default");
+      old.classList.remove("selected", "by-default", "second");
       old.setAttribute("aria-selected", "false");
+      old.removeAttribute("aria-description");
+    }
+    const other = second === null ? undefined : strip.childNodes[second];
+    if (other) {
+      other.classList.add("second");
+      other.setAttribute("aria-description", "second token of the pair");
     }
     const chosen = strip.childNodes[pos];
     if (!chosen) {

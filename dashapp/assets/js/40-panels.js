@@ -254,6 +254,18 @@
     return { pos: next, key: Math.min(next, within((key ?? pos) + step[1])) };
   }
 
+  /** A row of weights that travel as bytes: 0 is none, 1 to steps + 1 are 0 to 1. */
+  const weightsOf = (row, steps) => Array.from(row, (byte) => (byte ? (byte - 1) / steps : undefined));
+
+  /** Let hovers tell bytes as the weights that they are. Nothing is drawn of them: the picture is another trace. */
+  function tellWeights(graph) {
+    const { steps } = metaOf(graph);
+    const cells = graph.calcdata[0][0];
+    if (!steps || cells.areWeights) return;
+    cells.z = cells.z.map((row) => weightsOf(row, steps));
+    cells.areWeights = true;
+  }
+
   const sourceOf = ([layer, head, key], pos) => ({ layer, head, pos, key });
 
   /** The rows of a table of heads and tokens that are the selected ones. */
@@ -632,6 +644,7 @@
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--selection").trim();
     const shown = marked[slotOf(graph)];
     offerKeys(graph);
+    tellWeights(graph);
     if (kindOf(graph) === KINDS.point) {
       const moved = isSpace(graph) ? ringMoved(placeOf(shown.pos, graph.data), graph.data) : null;
       if (moved) window.Plotly.restyle(graph, ...moved);
@@ -649,7 +662,7 @@
     return { "xaxis.range": [low - 0.5, high + 0.5], "yaxis.range": [high + 0.5, low - 0.5] };
   }
 
-  const panels = { viewOf, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
+  const panels = { viewOf, weightsOf, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
   if (typeof module !== "undefined") module.exports = panels;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { panels });
 })();

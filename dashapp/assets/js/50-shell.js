@@ -220,7 +220,7 @@
   }
 
   function markToken(slot, selection) {
-    ours().tokens.highlight(strip(slot), selection.pos, selection.isChosen);
+    ours().tokens.highlight(strip(slot), selection.pos, selection.isChosen, selection.key);
     ours().strip.follow(slot, runs[slot], selection);
   }
 
