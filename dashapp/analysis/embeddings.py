@@ -113,17 +113,36 @@ def _eigen(centred: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarr
     value decomposition takes 0.3 s. Components that do not exist are 0.
     """
     n_rows, d_model = centred.shape
-    found, sides = np.linalg.eigh(centred.T @ centred if d_model <= n_rows else centred @ centred.T)
+    if d_model <= n_rows:
+        return largest_of_gram(centred.T @ centred, n_components)
+    variances, sides = _largest(centred @ centred.T, n_components)
+    return variances, _turned(sides @ centred)
+
+
+def largest_of_gram(gram: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues [component] of a matrix xᵀ x and its eigenvectors [component d_model], as `pca` has them.
+
+    Components that do not exist are 0.
+    """
+    variances, axes = _largest(gram, n_components)
+    return variances, _turned(axes)
+
+
+def _largest(square: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    found, sides = np.linalg.eigh(square)
     n_found = min(n_components, len(found))
-    variances, axes = np.zeros(n_components), np.zeros((n_components, d_model))
+    variances, directions = np.zeros(n_components), np.zeros((n_components, len(found)))
     variances[:n_found] = np.maximum(found[::-1][:n_found], 0)
-    directions = sides[:, ::-1][:, :n_found].T
-    axes[:n_found] = directions if d_model <= n_rows else directions @ centred
+    directions[:n_found] = sides[:, ::-1][:, :n_found].T
+    return variances, directions
+
+
+def _turned(axes: np.ndarray) -> np.ndarray:
+    """Axes of length 1, each turned so that its largest entry is positive; 0 stays 0."""
     lengths = np.linalg.norm(axes, axis=1, keepdims=True)
-    axes /= np.where(lengths > 0, lengths, 1)
+    axes = axes / np.where(lengths > 0, lengths, 1)
     largest = np.abs(axes).argmax(axis=1)
-    axes *= np.where(np.take_along_axis(axes, largest[:, None], axis=1) < 0, -1, 1)
-    return variances, axes
+    return axes * np.where(np.take_along_axis(axes, largest[:, None], axis=1) < 0, -1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dashapp.analysis.embeddings import SAME, Of, told, vectors
+from dashapp.analysis.embeddings import SAME, Of, largest_of_gram, told, vectors
 from dashapp.traces.record import Trace, WeightsLike, embedding_blocks
 
 
@@ -58,6 +58,45 @@ def _measured(weights: WeightsLike, dtype: str) -> TokenEmbeddings:
         lengths.append(np.linalg.norm(wide, axis=1))
         centred.append(np.linalg.norm(wide - mean, axis=1))
     return TokenEmbeddings(mean=mean, lengths=np.concatenate(lengths), centred_lengths=np.concatenate(centred))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocabularyPCA:
+    """All token embeddings along the two directions in which they vary most.
+
+    points: float32 [d_vocab 2]. axes: float64 [2 d_model], of length 1; mean: float64 [d_model]. shares: float64 [2],
+    of the variance. A vector of another kind has its place at `place`, however far from the tokens that is.
+    """
+
+    points: np.ndarray
+    axes: np.ndarray
+    mean: np.ndarray
+    shares: np.ndarray
+
+    def place(self, rows: np.ndarray) -> np.ndarray:
+        """Where vectors [row d_model] fall: float64 [row 2]."""
+        return (rows.astype(np.float64) - self.mean) @ self.axes.T
+
+
+def vocabulary_pca(trace: Trace) -> VocabularyPCA:
+    """Principal components of the token embeddings of a trace's weights (Pearson 1901). Raises: WeightsMissing."""
+    return _components(trace.weights, trace.dtype)
+
+
+@lru_cache(maxsize=4)  # 0.4 MB each
+def _components(weights: WeightsLike, dtype: str) -> VocabularyPCA:
+    """From the covariance, summed block by block: products float32, sums float64. 1 s in GPT-2's shape."""
+    mean = _measured(weights, dtype).mean
+    blocks = [block for _, block in embedding_blocks(weights, dtype=dtype)]
+    gram = np.zeros((len(mean), len(mean)))
+    for block in blocks:
+        centred = block - mean.astype(np.float32)
+        gram += centred.T @ centred
+    variances, axes = largest_of_gram(gram, 2)
+    total = float(np.trace(gram))
+    points = np.concatenate([(block - mean) @ axes.T for block in blocks]).astype(np.float32)
+    shares = variances / total if total > 0 else np.zeros(2)
+    return VocabularyPCA(points=points, axes=axes, mean=mean, shares=shares)
 
 
 def cosines_with_tokens(trace: Trace, vector: np.ndarray, *, centred: bool) -> np.ndarray:

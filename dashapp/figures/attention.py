@@ -252,7 +252,7 @@ def weight_bytes(weights: np.ndarray) -> np.ndarray:
     The future of a pattern is given as 0 weights or as NaN; either way a row's bytes sum to little, for in base64 a
     255 is slashes, and Plotly sends six characters for each of those.
     """
-    known = np.isfinite(weights) & np.tri(*weights.shape, dtype=bool)
+    known = np.isfinite(weights) & np.tri(len(weights), dtype=bool)
     return np.where(known, np.rint(1 + BYTE_STEPS * np.nan_to_num(weights)), 0).astype(np.uint8)
 
 

@@ -24,6 +24,7 @@ def nearest_bars(
     colours = frame.colours
     is_input = [int(token) in inputs for token in found.ids]
     names = [label(text) for text in texts]
+    signed = [f"{cosine:.4f}".replace("-", "−") for cosine in found.cosines]  # a name may have a hyphen of its own
     bars = go.Bar(
         x=found.cosines,
         y=list(range(len(names))),
@@ -33,8 +34,8 @@ def nearest_bars(
         textposition="outside",
         cliponaxis=False,
         hovertext=[
-            f"‘{name}’ (token {int(token)}) has cosine {cosine:.4f} with {label(whose, longest=200)}".replace("-", "−")
-            for name, token, cosine in zip(names, found.ids, found.cosines, strict=True)
+            f"‘{name}’ (token {int(token)}) has cosine {cosine} with {label(whose, longest=200)}"
+            for name, token, cosine in zip(names, found.ids, signed, strict=True)
         ],
         hoverinfo="text",
         marker={

@@ -57,6 +57,12 @@ KINDS: Final[dict[str, Kind]] = {
         version=1,
         home="dashapp.jobs.projection:prepare",
     ),
+    "vocabulary": Kind(
+        title="UMAP of the vocabulary",
+        function="dashapp.jobs.projection:umap_of_vocabulary",
+        version=1,
+        home="dashapp.jobs.projection:prepare",
+    ),
     "lens": Kind(title="Logit lens", function="dashapp.jobs.lens_map:lens_of_trace", version=1),
     "paths": Kind(title="Paths through the layers", function="dashapp.jobs.paths:paths_of_trace", version=1),
     "beams": Kind(title="Beam search", function="dashapp.jobs.beams:beams_of_trace", version=1),

@@ -55,6 +55,7 @@ from dashapp.panels.vector_map import VECTOR_MAP
 from dashapp.panels.vector_paths import VECTOR_PATHS
 from dashapp.panels.vector_rows import VECTOR_ROWS
 from dashapp.panels.vector_similarity import VECTOR_SIMILARITY
+from dashapp.panels.vocabulary_map import VOCABULARY_MAP
 from dashapp.traces.record import Trace
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ BY_PAGE: Final[dict[str, tuple[Panel, ...]]] = {
         *(HEADS_TOGETHER, TOKEN_ORIGINS, SINK_HEADS, SINK_ROWS, TOKEN_HEADS, HEAD_ATLAS),
     ),
     "Embeddings": (
-        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VECTOR_SIMILARITY, NEAREST_TOKENS, BETWEEN_LAYERS),
+        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VOCABULARY_MAP, NEAREST_TOKENS, VECTOR_SIMILARITY, BETWEEN_LAYERS),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
     ),
     "Activations": (

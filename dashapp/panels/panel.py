@@ -42,6 +42,7 @@ Mark = Literal[
     "head_pos",
     "bar",
     "tree",
+    "words",
     "token",
     "between",
     "vocabulary",

@@ -11,6 +11,7 @@ from dashapp.analysis.vocabulary import (
     sum_of_tokens,
     token_embeddings,
     vector_of,
+    vocabulary_pca,
 )
 from dashapp.model.gpt2 import GPT2
 from dashapp.traces.record import Trace
@@ -128,3 +129,20 @@ def test_a_token_of_length_zero_is_no_neighbour(model: GPT2) -> None:
     found = nearest_tokens(trace, vector_of(trace, 0, "token", centred=False), TINY.d_vocab, centred=False)
     assert 6 not in found.ids
     assert found.n_tokens == TINY.d_vocab - 1
+
+
+def test_the_map_of_the_vocabulary_is_its_singular_vectors_in_float64(trace: Trace) -> None:
+    found, rows = vocabulary_pca(trace), table()
+    centred = rows - rows.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    np.testing.assert_allclose(found.shares, (sizes**2 / np.square(sizes).sum())[:2], atol=FLOAT32_ATOL)
+    np.testing.assert_allclose(
+        np.abs(found.axes @ axes[:2].T), np.eye(2), atol=1e-5
+    )  # float32 products turn them a bit
+    assert (np.take_along_axis(found.axes, np.abs(found.axes).argmax(axis=1)[:, None], axis=1) > 0).all()
+    np.testing.assert_allclose(found.points, centred @ found.axes.T, atol=FLOAT32_ATOL)
+
+
+def test_an_embedding_given_as_any_vector_falls_on_its_own_point(trace: Trace) -> None:
+    found = vocabulary_pca(trace)
+    np.testing.assert_allclose(found.place(table()[3:5]), found.points[3:5], atol=FLOAT32_ATOL)

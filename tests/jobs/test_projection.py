@@ -5,8 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dashapp.jobs.projection import FEWEST_TOKENS, NEIGHBOUR_SHARE, Told, umap_of_trace, umap_points
+from dashapp.jobs.projection import (
+    FEWEST_TOKENS,
+    NEIGHBOUR_SHARE,
+    ROWS_AT_ONCE,
+    SEARCH,
+    Told,
+    exact_neighbours,
+    umap_of_trace,
+    umap_of_vocabulary,
+    umap_points,
+    unit_rows,
+)
 from dashapp.jobs.works import KINDS, Work
+from dashapp.model.gpt2 import GPT2
+from tests.analysis.test_embeddings import IDS, traced
+from tests.doubles import TINY
 from tests.store.made import made_trace
 
 pytestmark = pytest.mark.slow
@@ -80,12 +94,59 @@ def test_a_map_is_of_the_vectors_that_were_asked_for() -> None:
         np.testing.assert_array_equal(found["points"], points(rows, 1))
 
 
+@pytest.mark.parametrize("n_rows", [40, ROWS_AT_ONCE + 7])
+def test_neighbours_are_those_of_all_distances(n_rows: int) -> None:
+    rows = clusters(n_rows)
+    near, distances = exact_neighbours(rows, 6, lambda share: None)
+    wide = rows.astype(np.float64)
+    apart = np.linalg.norm(wide[:, None] - wide[None], axis=-1)
+    # |a|² − 2ab + |b|² in float32 with |a|² about 2,500: off by some 1e-3 in the square, and distances are 1 or more
+    np.testing.assert_allclose(distances, np.sort(apart, axis=1)[:, :6], atol=2e-3)
+    np.testing.assert_allclose(np.take_along_axis(apart, near, axis=1), distances, atol=2e-3)
+    np.testing.assert_array_equal(near[:, 0], np.arange(n_rows))
+    assert (distances[:, 0] == 0).all()
+
+
+def test_the_nearest_of_unit_rows_are_those_of_the_largest_cosine() -> None:
+    rows = clusters(40)
+    near, _ = exact_neighbours(unit_rows(rows), 4, lambda share: None)
+    wide = rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    np.testing.assert_array_equal(near, np.argsort(-(wide @ wide.T), axis=1)[:, :4])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_the_vocabulary_is_mapped_whole_and_the_same_again(model: GPT2, metric: str) -> None:
+    trace = traced(model, IDS)
+    settings = {**SETTINGS, "metric": metric, "seed": 1, "dtype": "float32"}
+    shares: list[float] = []
+    found = umap_of_vocabulary(trace, shares.append, **settings)["points"]  # type: ignore[arg-type]
+    assert (found.shape, found.dtype) == ((TINY.d_vocab, 2), np.float32)
+    assert np.isfinite(found).all()
+    again = umap_of_vocabulary(trace, lambda share: None, **settings)["points"]  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found, again)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+
+    def stop(share: float) -> None:
+        if share >= SEARCH:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        umap_of_vocabulary(trace, stop, **settings)  # type: ignore[arg-type]
+
+
+def test_the_map_of_the_vocabulary_belongs_to_the_weights() -> None:
+    arguments = {**SETTINGS, "seed": 0, "dtype": "float32"}
+    works = [Work(kind="vocabulary", trace=each * 64, arguments=arguments, weights="f" * 64) for each in "ab"]
+    assert works[0].key == works[1].key
+
+
 def test_the_kind_names_functions_that_there_are() -> None:
     from dashapp.jobs import projection
 
-    kind = KINDS["umap"]
-    names = [kind.function.split(":"), str(kind.home).split(":")]
-    assert [module for module, _ in names] == [projection.__name__] * 2
+    kinds = [KINDS["umap"], KINDS["vocabulary"]]
+    names = [name.split(":") for kind in kinds for name in (kind.function, str(kind.home))]
+    assert {module for module, _ in names} == {projection.__name__}
     assert all(callable(getattr(projection, name)) for _, name in names)
     assert len(Work(kind="umap", trace="a" * 64, arguments=SETTINGS).key) == 64
 

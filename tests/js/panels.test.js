@@ -413,3 +413,27 @@ test("a cell of a layer's neurons selects neuron, layer and token, and is walked
 test("bytes are weights in equal steps, and 0 is none", () => {
   assert.deepEqual(panels.weightsOf(new Uint8Array([0, 1, 128, 255]), 254), [undefined, 0, 0.5, 1]);
 });
+
+test("a map of the vocabulary rings the selected token, squares the target, and a click chooses a target", () => {
+  const graph = { layout: { meta: { token_ids: [2, 0] } }, _fullData: [{ x: [0.5, 1, 3], y: [5, 6, 7] }] };
+  const places = (shown) => panels.KINDS.words.outlines(shown, "#b26a00", graph).map((each) => [each.type, each.xanchor, each.yanchor]);
+  assert.deepEqual(places({ pos: 0, target: 1 }), [["circle", 3, 7], ["rect", 1, 6]]);
+  assert.deepEqual(places({ pos: null, target: null }), []);
+  assert.deepEqual(places({ pos: 1, target: 99 }), [["circle", 0.5, 5]]);
+  const pick = (point, target = null) => panels.KINDS.words.picks(point, graph, { target });
+  assert.deepEqual(pick({ curveNumber: 0, pointNumber: 2 }), { target: 2 });
+  assert.deepEqual(pick({ curveNumber: 1, pointNumber: 0, customdata: 7 }), { target: 7 });
+  assert.deepEqual(pick({ curveNumber: 1, pointNumber: 0, customdata: 7 }, 7), { target: null });
+  assert.equal(pick({ curveNumber: 4, pointNumber: 0 }), null);
+  assert.deepEqual(panels.KINDS.words.moves("Escape"), { target: null });
+});
+
+test("keys move and zoom a map about its middle", () => {
+  const ranges = { x: [0, 10], y: [-10, 10] };
+  assert.deepEqual(panels.movedView("ArrowRight", ranges), { x: [1.5, 11.5], y: [-10, 10] });
+  assert.deepEqual(panels.movedView("ArrowUp", ranges), { x: [0, 10], y: [-7, 13] });
+  assert.deepEqual(panels.movedView("+", ranges), { x: [1, 9], y: [-8, 8] });
+  const back = panels.movedView("-", panels.movedView("+", ranges));
+  [0, 10, -10, 10].forEach((end, i) => assert.ok(Math.abs([...back.x, ...back.y][i] - end) < 1e-9));
+  assert.equal(panels.movedView("Tab", ranges), null);
+});

@@ -38,3 +38,12 @@ def test_nothing_is_no_token(client: FlaskClient) -> None:
 @pytest.mark.parametrize("asked", [None, [], {}, {"typed": 3}, {"typed": "a" * 61}])
 def test_what_no_page_sends_is_refused(client: FlaskClient, asked: object) -> None:
     assert client.post("/vocabulary", json=asked).status_code == 400
+
+
+def test_the_names_of_all_tokens_are_told_by_number(client: FlaskClient) -> None:
+    response = client.get("/vocabulary/names")
+    names = response.get_json()
+    assert len(names) == 50_257
+    assert (names[3797], names[27], names[-1]) == ("·cat", "&lt;", "&lt;|endoftext|&gt;")
+    assert "max-age" in response.headers["Cache-Control"]
+    assert len(response.data) < 2_000_000

@@ -73,7 +73,7 @@
    * the future; in a pattern a cell is a pair, the token that looks and the one looked at. point: a token a point, in a
    * plane or a space. layer: layers along x, in columns that know theirs. between: layers along both, after what enters the first. head: heads along x, layers along y, or
    * each where the figure says. layer_pos, head_pos: tokens along x, layers or heads along y. bar: a token a bar. tree: a
-   * token a mark, which may open another text. token: a token of the vocabulary a cell; choosing the chosen one again
+   * token a mark, which may open another text. words: all tokens of the vocabulary as dots, in their order. token: a token of the vocabulary a cell; choosing the chosen one again
    * chooses none. vocabulary: the same, a bar each. source: a head and a token that it looks at, a bar each. lines: a
    * token at each end of a line. neuron: a neuron a bar. neuron_pos: a neuron a row,
    * tokens along x. lens: tokens along x, a token of the vocabulary a cell, which a
@@ -135,6 +135,15 @@
     tree: {
       outlines: () => [],
       picks: (point, graph) => window.dash_clientside.tree.picked(graph.layout.meta.tree, point.customdata, slotOf(graph)),
+    },
+    words: {
+      outlines: ({ pos, target }, colour, graph) => [...ring(wordAt((metaOf(graph).token_ids || [])[pos], graph), colour), ...box(wordAt(target, graph), colour)],
+      picks: ({ curveNumber, pointNumber, customdata }, _graph, { target }) => {
+        const id = curveNumber === 0 ? pointNumber : customdata;
+        return Number.isInteger(id) ? toggled(id, target) : null;
+      },
+      moves: (key) => (key === "Escape" ? { target: null } : null),
+      says: "Map of tokens: arrow keys move it, plus and minus zoom, 0 shows all of it, Escape chooses none",
     },
     token: {
       outlines: () => [],
@@ -450,6 +459,32 @@
     return [{ type: "circle", xref: "x", yref: "y", xanchor, yanchor, ...size, line: { color: colour, width: 3 }, layer: "above" }];
   }
 
+  /** The same as a square. */
+  const box = (place, colour) => ring(place, colour).map((shape) => ({ ...shape, type: "rect" }));
+
+  /** Where a token of the vocabulary is among dots in the order of tokens; null for none. */
+  function wordAt(id, graph) {
+    const { x, y } = (graph._fullData || [])[0] || {};
+    return Number.isInteger(id) && x && Number.isFinite(x[id]) ? [x[id], y[id]] : null;
+  }
+
+  const STEP = 0.15; // of what is shown, that an arrow key moves
+  const ZOOM = 0.8;
+
+  /**
+   * The ranges of a plane after a key: moved, zoomed about the middle; null for any other key.
+   * @param {string} key @param {{x: number[], y: number[]}} ranges
+   */
+  function movedView(key, { x, y }) {
+    const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
+    if (way) return { x: shifted(x, way[0] * STEP), y: shifted(y, way[1] * STEP) };
+    const factor = { "+": ZOOM, "=": ZOOM, "-": 1 / ZOOM }[key];
+    return factor ? { x: scaled(x, factor), y: scaled(y, factor) } : null;
+  }
+
+  const shifted = ([low, high], share) => [low + share * (high - low), high + share * (high - low)];
+  const scaled = ([low, high], factor) => [1, -1].map((side) => (low + high) / 2 - (side * factor * (high - low)) / 2);
+
   /** A row and the column of the same tokens, of a pattern of n, without the future, where there is nothing. */
   function cross(pos, colour, n) {
     if (pos === null || pos >= n) return [];
@@ -572,6 +607,7 @@
       graph.on("plotly_afterplot", () => mark(graph));
       operateByKeyboard(graph);
       if (kindOf(graph) === KINDS.point) turnByKeyboard(graph);
+      if (kindOf(graph) === KINDS.words) moveByKeyboard(graph);
     }
     graphs.forEach(mark);
     if (!graphs.length && triesLeft) setTimeout(() => attach(triesLeft - 1), 50);
@@ -603,6 +639,18 @@
       const eye = isSpace(graph) ? turned(event.key, graph._fullLayout.scene.camera.eye) : null;
       if (!eye) return;
       window.Plotly.relayout(graph, { "scene.camera.eye": eye });
+      event.preventDefault();
+    });
+  }
+
+  /** A map of the vocabulary is moved and zoomed with keys; the figure says what is the whole of it. */
+  function moveByKeyboard(graph) {
+    graph.addEventListener("keydown", (event) => {
+      if (event.altKey || event.ctrlKey || event.metaKey) return;
+      const { xaxis, yaxis } = graph._fullLayout;
+      const next = event.key === "0" ? metaOf(graph).whole : movedView(event.key, { x: xaxis.range, y: yaxis.range });
+      if (!next) return;
+      window.Plotly.relayout(graph, { "xaxis.range": next.x, "yaxis.range": next.y });
       event.preventDefault();
     });
   }
@@ -645,6 +693,7 @@
     const shown = marked[slotOf(graph)];
     offerKeys(graph);
     tellWeights(graph);
+    if (metaOf(graph).names) window.dash_clientside.names.tell(graph);
     if (kindOf(graph) === KINDS.point) {
       const moved = isSpace(graph) ? ringMoved(placeOf(shown.pos, graph.data), graph.data) : null;
       if (moved) window.Plotly.restyle(graph, ...moved);
@@ -662,7 +711,7 @@
     return { "xaxis.range": [low - 0.5, high + 0.5], "yaxis.range": [high + 0.5, low - 0.5] };
   }
 
-  const panels = { viewOf, weightsOf, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
+  const panels = { viewOf, weightsOf, movedView, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
   if (typeof module !== "undefined") module.exports = panels;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { panels });
 })();
