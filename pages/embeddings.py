@@ -11,7 +11,7 @@ from dashapp.panels.page_index import page_index
 from dashapp.panels.panel import layout as panel_layout
 
 SHOWN: Final = (
-    *("vector-rows", "vector-map", "vector-paths", "vocabulary-map", "nearest-tokens"),
+    *("vector-rows", "vector-map", "vector-paths", "layer-steps", "vocabulary-map", "nearest-tokens"),
     *("vector-similarity", "between-layers"),
     *("sum-shares", "position-likeness", "position-curve", "position-lines"),
 )

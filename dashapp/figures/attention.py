@@ -202,7 +202,7 @@ def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame
     n_row = 1 if are_bytes else n_each
     meta: dict[str, Any] = {"summary": summary, "tokens_a_row": n_row, "n_tokens": n_tokens}
     if are_bytes:
-        meta["steps"] = BYTE_STEPS
+        meta["byte_steps"] = BYTE_STEPS
     if frame.is_narrow and n_tokens > N_CROPPED:
         meta["cropped"] = N_CROPPED * n_each // n_row  # rows; the browser knows the selected token
     figure.update_layout(meta=meta)

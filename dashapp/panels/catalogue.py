@@ -26,6 +26,7 @@ from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.head_pattern import HEAD_PATTERN
 from dashapp.panels.inner_changes import CHANGED_HEADS, CHANGED_NEURONS, CHANGED_STREAM
 from dashapp.panels.layer_norm import NORM_STATISTICS, NORM_VECTOR
+from dashapp.panels.layer_steps import LAYER_STEPS
 from dashapp.panels.lens_map import LENS_MAP
 from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
@@ -69,7 +70,16 @@ BY_PAGE: Final[dict[str, tuple[Panel, ...]]] = {
         *(HEADS_TOGETHER, TOKEN_ORIGINS, SINK_HEADS, SINK_ROWS, TOKEN_HEADS, HEAD_ATLAS),
     ),
     "Embeddings": (
-        *(VECTOR_ROWS, VECTOR_MAP, VECTOR_PATHS, VOCABULARY_MAP, NEAREST_TOKENS, VECTOR_SIMILARITY, BETWEEN_LAYERS),
+        *(
+            VECTOR_ROWS,
+            VECTOR_MAP,
+            VECTOR_PATHS,
+            LAYER_STEPS,
+            VOCABULARY_MAP,
+            NEAREST_TOKENS,
+            VECTOR_SIMILARITY,
+            BETWEEN_LAYERS,
+        ),
         *(SUM_SHARES, POSITION_LIKENESS, POSITION_CURVE, POSITION_LINES),
     ),
     "Activations": (

@@ -19,7 +19,7 @@ from dashapp.errors import BadSampling
 from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, enlarged
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import SamplingSettings
-from dashapp.panels import awaiting
+from dashapp.panels import awaiting, steps
 from dashapp.panels.formulas import Formula
 from dashapp.traces.record import Trace
 
@@ -36,6 +36,7 @@ Mark = Literal[
     "row",
     "matrix",
     "point",
+    "steps",
     "head",
     "layer",
     "layer_pos",
@@ -187,6 +188,7 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
                 className="panel-body is-waiting",
             ),
             html.P(id=ids.part("fault", panel.name, slot), className="panel-fault", role="alert"),
+            *(steps.parts() if panel.marks == "steps" else ()),
             *(awaiting.parts(panel.name, slot) if panel.work else ()),
             html.Div([_knob(panel, slot, knob, query) for knob in panel.knobs], className="knobs"),
             html.P(id=ids.part("foot", panel.name, slot), className="foot"),

@@ -33,7 +33,7 @@ def draw(
     result: Mapping[str, np.ndarray] | None = None,
 ) -> Drawn:
     """A path a token. result: of the work below, None while it is not there."""
-    without_first = _leaves_out(trace, first)
+    without_first = leaves_out(trace, first)
     if result is not None:
         points, shares = np.array(result["points"]), result["shares"]
     else:
@@ -63,10 +63,16 @@ def draw(
 
 def work(trace: Trace, *, pos: int, first: First, others: Others) -> Work:  # noqa: ARG001  as draw has them
     """The paths: the same whichever token is selected."""
-    return Work(kind="paths", trace=trace.key, arguments={"without_first": _leaves_out(trace, first)})
+    return paths_work(trace, first)
 
 
-def _leaves_out(trace: Trace, first: First) -> bool:
+def paths_work(trace: Trace, first: First) -> Work:
+    """The states of all tokens in one basis."""
+    return Work(kind="paths", trace=trace.key, arguments={"without_first": leaves_out(trace, first)})
+
+
+def leaves_out(trace: Trace, first: First) -> bool:
+    """Whether the first token has no say in the basis, and no place."""
     return first == "out" and trace.n_tokens > 2
 
 

@@ -166,7 +166,7 @@ def test_a_long_pattern_tells_each_weight_within_a_255th_over_a_picture_of_the_l
     over, picture = figure.data[:2]
     is_past = np.tri(n_tokens, dtype=bool)
     assert not over.z[~is_past].any()
-    told = (over.z[is_past].astype(float) - 1) / figure.layout.meta["steps"]
+    told = (over.z[is_past].astype(float) - 1) / figure.layout.meta["byte_steps"]
     assert np.abs(told - pattern[is_past]).max() <= 0.5 / 254 + 1e-7  # half a step, and float32
     assert over.hovertemplate.endswith("token %{y} looks at token %{x}, %{z:.3~g}, within 1/255<extra></extra>")
     assert (over.x[-1], figure.layout.meta["tokens_a_row"]) == (f"{n_tokens - 1} a", 1)

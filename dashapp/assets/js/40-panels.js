@@ -71,7 +71,7 @@
    * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
    * the future; in a pattern a cell is a pair, the token that looks and the one looked at. point: a token a point, in a
-   * plane or a space. layer: layers along x, in columns that know theirs. between: layers along both, after what enters the first. head: heads along x, layers along y, or
+   * plane or a space. steps: the same in a plane, of several states. layer: layers along x, in columns that know theirs. between: layers along both, after what enters the first. head: heads along x, layers along y, or
    * each where the figure says. layer_pos, head_pos: tokens along x, layers or heads along y. bar: a token a bar. tree: a
    * token a mark, which may open another text. words: all tokens of the vocabulary as dots, in their order. token: a token of the vocabulary a cell; choosing the chosen one again
    * chooses none. vocabulary: the same, a bar each. source: a head and a token that it looks at, a bar each. lines: a
@@ -101,6 +101,12 @@
     point: {
       outlines: ({ pos }, colour, graph) => (isSpace(graph) ? [] : ring(placeOf(pos, graph.data), colour)),
       picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
+    },
+    steps: {
+      outlines: ({ pos }, colour, graph) => ring(placeOf(pos, graph.data), colour),
+      picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
+      moves: () => null,
+      says: "Layer by layer: left and right arrows step, Home and End go to the ends, space plays",
     },
     head: {
       outlines: ({ layer, head }, colour, graph) =>
@@ -268,7 +274,7 @@
 
   /** Let hovers tell bytes as the weights that they are. Nothing is drawn of them: the picture is another trace. */
   function tellWeights(graph) {
-    const { steps } = metaOf(graph);
+    const { byte_steps: steps } = metaOf(graph);
     const cells = graph.calcdata[0][0];
     if (!steps || cells.areWeights) return;
     cells.z = cells.z.map((row) => weightsOf(row, steps));
@@ -608,6 +614,7 @@
       operateByKeyboard(graph);
       if (kindOf(graph) === KINDS.point) turnByKeyboard(graph);
       if (kindOf(graph) === KINDS.words) moveByKeyboard(graph);
+      if (kindOf(graph) === KINDS.steps) window.dash_clientside.steps.operate(graph);
     }
     graphs.forEach(mark);
     if (!graphs.length && triesLeft) setTimeout(() => attach(triesLeft - 1), 50);
@@ -694,6 +701,7 @@
     offerKeys(graph);
     tellWeights(graph);
     if (metaOf(graph).names) window.dash_clientside.names.tell(graph);
+    if (metaOf(graph).steps) window.dash_clientside.steps.refresh(graph);
     if (kindOf(graph) === KINDS.point) {
       const moved = isSpace(graph) ? ringMoved(placeOf(shown.pos, graph.data), graph.data) : null;
       if (moved) window.Plotly.restyle(graph, ...moved);
