@@ -188,6 +188,12 @@ def test_a_long_strip_shows_the_token_that_the_page_speaks_of(page: Page, served
     page.wait_for_timeout(300)
     assert shows_selected(page)
     assert page.evaluate("window.scrollY") == 0
+    page.keyboard.press("ArrowDown")  # to the same place in the next line, and back
+    top = tokens(page).first.evaluate("token => token.getBoundingClientRect().bottom")
+    below = tokens(page).nth(selected(page)).evaluate("token => token.getBoundingClientRect().top")
+    assert below >= top
+    page.keyboard.press("ArrowUp")
+    assert selected(page) == 0
 
 
 def test_a_heading_that_is_led_to_is_not_under_the_strip(page: Page, served: Served) -> None:

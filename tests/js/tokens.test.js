@@ -73,6 +73,16 @@ test("arrows, Home and End lead to tokens and stop at the ends", () => {
   assert.equal(tokens.moved("End", 0, 0), null);
 });
 
+test("up and down lead to the nearest token of the line above or below, and stay where there is none", () => {
+  const box = (left, right, line) => ({ left, right, top: 20 * line, bottom: 20 * line + 18 });
+  const boxes = [box(0, 30, 0), box(30, 90, 0), box(90, 100, 0), box(0, 50, 1), box(50, 55, 1), box(0, 200, 2)];
+  const to = (key, pos) => tokens.movedLine(key, pos, boxes);
+  assert.deepEqual([to("ArrowDown", 0), to("ArrowDown", 1), to("ArrowDown", 2)], [3, 4, 4]);
+  assert.deepEqual([to("ArrowDown", 3), to("ArrowUp", 5), to("ArrowUp", 4)], [5, 4, 1]);
+  assert.deepEqual([to("ArrowUp", 1), to("ArrowDown", 5)], [1, 5]);
+  assert.deepEqual([to("ArrowRight", 1), tokens.movedLine("ArrowDown", 0, [])], [null, null]);
+});
+
 test("growing text leaves the tokens that stand alone", () => {
   assert.equal(tokens.commonStart(["a", "b"], ["a", "b", "c"]), 2);
   assert.equal(tokens.commonStart(["a", "x"], ["a", "b"]), 1);

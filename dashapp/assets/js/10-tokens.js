@@ -8,6 +8,7 @@
   const MARKS = { " ": "space", "\n": "newline", "\t": "tab", "\r": "return" };
   const SPOKEN = { " ": "space", "\n": "new line", "\t": "tab", "\r": "carriage return" };
   const BYTES = { "20": "a space", "0A": "a new line", "09": "a tab", "0D": "a carriage return" };
+  const LINES = { ArrowDown: 1, ArrowUp: -1 };
   const HANDS_OFF_MS = 1500; // after a person scrolled a strip, nothing else does
   const SPECIAL = "<|endoftext|>";
 
@@ -83,6 +84,26 @@
   function moved(key, pos, n) {
     const to = { ArrowRight: pos + 1, ArrowLeft: pos - 1, Home: 0, End: n - 1 }[key];
     return to === undefined || n === 0 ? null : Math.min(n - 1, Math.max(0, to));
+  }
+
+  /**
+   * The token that stands above or below another in lines of text: the nearest of the next line, or where there is none
+   * itself; null for a key that does not lead there.
+   * @param {string} key @param {number} pos
+   * @param {{left: number, right: number, top: number, bottom: number}[]} boxes - of all tokens, where each begins
+   */
+  function movedLine(key, pos, boxes) {
+    const step = LINES[key];
+    if (!step || !boxes.length) return null;
+    const middle = ({ left, right }) => (left + right) / 2;
+    const height = ({ top, bottom }) => (top + bottom) / 2;
+    const beyond = (box, from) => (step > 0 ? height(box) > from.bottom : height(box) < from.top);
+    const lines = boxes.filter((box) => beyond(box, boxes[pos])).map(height);
+    if (!lines.length) return pos;
+    const next = step > 0 ? Math.min(...lines) : Math.max(...lines);
+    const isInIt = ({ top, bottom }) => top < next && next < bottom;
+    const away = (box) => (isInIt(box) ? Math.abs(middle(box) - middle(boxes[pos])) : Infinity);
+    return boxes.reduce((best, box, each) => (away(box) < away(boxes[best]) ? each : best), boxes.findIndex(isInIt));
   }
 
   /**
@@ -223,7 +244,9 @@
       } else if (event.key === "Enter" || event.key === " ") {
         select(Number(token.dataset.pos));
       } else {
-        const to = moved(event.key, Number(token.dataset.pos), strip.childNodes.length);
+        const from = Number(token.dataset.pos);
+        const boxes = () => [...strip.childNodes].map((each) => each.getClientRects()[0]);
+        const to = event.key in LINES ? movedLine(event.key, from, boxes()) : moved(event.key, from, strip.childNodes.length);
         if (to === null) return;
         select(to);
         strip.scrolledAt = undefined; // who walks wants to see where
@@ -234,7 +257,7 @@
   }
 
   const tokens = {
-    ...{ pieces, isBytes, bytesInWords, spoken, quoted, moved, commonStart, scrolledTo },
+    ...{ pieces, isBytes, bytesInWords, spoken, quoted, moved, movedLine, commonStart, scrolledTo },
     ...{ write, textOf, render, highlight, reveal, listen },
   };
   if (typeof module !== "undefined") module.exports = tokens;
