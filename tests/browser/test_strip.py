@@ -9,7 +9,7 @@ import time
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, begin, generate, open_example, shows_selected, tokens, wait_for
+from tests.browser.steps import PATIENCE_MS, begin, generate, open_example, selected, shows_selected, tokens, wait_for
 
 LEGEND = "#weights-legend-a"
 WEIGHTED = "#token-strip-a[data-weighed] [style*='--weight']"
@@ -189,9 +189,8 @@ def test_a_long_strip_shows_the_token_that_the_page_speaks_of(page: Page, served
     assert shows_selected(page)
     assert page.evaluate("window.scrollY") == 0
     page.keyboard.press("ArrowDown")  # to the same place in the next line, and back
-    top = tokens(page).first.evaluate("token => token.getBoundingClientRect().bottom")
-    below = tokens(page).nth(selected(page)).evaluate("token => token.getBoundingClientRect().top")
-    assert below >= top
+    box = "getBoundingClientRect()"
+    assert strip.evaluate(f"strip => strip.querySelector('.selected').{box}.top >= strip.firstChild.{box}.bottom")
     page.keyboard.press("ArrowUp")
     assert selected(page) == 0
 
