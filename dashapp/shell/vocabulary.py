@@ -5,7 +5,6 @@ A route and no callback, as for the strips: suggestions follow each key.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Final
 
 import dash_bootstrap_components as dbc
@@ -16,10 +15,8 @@ from flask.typing import ResponseReturnValue
 
 from dashapp import ids
 from dashapp.errors import DashappError
-from dashapp.figures.tokens import label
-from dashapp.model.tokenizer import END_OF_TEXT_ID, token_text
 from dashapp.panels.source import Source
-from dashapp.panels.vocabulary import LONGEST_TYPED, meant, named, suggestions
+from dashapp.panels.vocabulary import LONGEST_TYPED, all_names, meant, named, suggestions
 
 PATH: Final = "/vocabulary"
 NAMES_PATH: Final = "/vocabulary/names"
@@ -42,12 +39,6 @@ def add_route(server: Flask) -> None:
         response = jsonify(all_names())
         response.headers["Cache-Control"] = "public, max-age=86400"  # of the tokenizer, the same for all models
         return response
-
-
-@cache
-def all_names() -> list[str]:
-    """Every token's label as figures have it, by its id: 0.6 MB, fetched when a figure first needs them."""
-    return [label(token_text(token)) for token in range(END_OF_TEXT_ID + 1)]
 
 
 def told(asked: object) -> dict[str, Any]:
