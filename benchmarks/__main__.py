@@ -29,7 +29,7 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
 
     from benchmarks.engine import engine_rows
     from benchmarks.make_model import make_model
-    from benchmarks.table import machine, table, write_into
+    from benchmarks.table import engine_machine, table, write_into
     from dashapp.model.registry import HUB_MODELS
 
     if chosen.threads:
@@ -39,7 +39,7 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
     for row in engine_rows(folder, lengths=chosen.lengths, n_runs=chosen.runs, clock=chosen.clock):
         rows.append(row)
         print(f"{row.what} / {row.beside}: {row.value.median:.3g} {row.unit}", flush=True)
-    text = f"{machine(torch.get_num_threads(), chosen.clock)}\n\n{table(rows)}"
+    text = f"{engine_machine(torch.get_num_threads(), chosen.clock)}\n\n{table(rows)}"
     print(f"\n{text}")
     if chosen.write:
         write_into(PAGE, text)

@@ -13,7 +13,7 @@ from typing import Literal
 from benchmarks.interleaved import Spread
 
 CPU_FACTS = Path("/proc/cpuinfo")
-START, END = "<!-- measured: written by `make bench` -->", "<!-- end of what `make bench` writes -->"
+START, END = "<!-- measured: written by `{by}` -->", "<!-- end of what `{by}` writes -->"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,28 +50,36 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def machine(n_threads: int, clock: str) -> str:
+def machine() -> str:
+    """The day, the machine and how busy it is, as the beginning of a sentence."""
+    load = os.getloadavg()[0]
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, load average {load:.1f} at the end, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def engine_machine(n_threads: int, clock: str) -> str:
     """One sentence that names the machine, the versions and how was timed."""
     import torch  # the page that knows only numbers need not wait for it
     import transformers
 
     clocks = {"wall": "wall-clock time", "cpu": "processor time"}
-    load = os.getloadavg()[0]
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {n_threads} "
-        f"thread{'s' if n_threads > 1 else ''}, {clocks[clock]}, load average {load:.1f} at the end, "
-        f"{torch.backends.cpu.get_cpu_capability()}, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{machine()}, {n_threads} thread{'s' if n_threads > 1 else ''}, {clocks[clock]}, "
+        f"{torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, "
         f"transformers {transformers.__version__}."
     )
 
 
-def write_into(page: Path, text: str) -> None:
-    """Put `text` between the page's two marks. Raises: ValueError when it has none."""
-    before, start, rest = page.read_text(encoding="utf-8").partition(START)
-    _, end, after = rest.partition(END)
+def write_into(page: Path, text: str, *, by: str = "make bench") -> None:
+    """Put `text` between the page's two marks for what a command writes. Raises: ValueError when it has none."""
+    first, last = (mark.format(by=by) for mark in (START, END))
+    before, start, rest = page.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not start or not end:
-        raise ValueError(f"{page} has no place for measurements: it needs the lines {START!r} and {END!r}")
-    page.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{page} has no place for measurements: it needs the lines {first!r} and {last!r}")
+    page.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}", encoding="utf-8")
 
 
 def _processor() -> str:

@@ -1,6 +1,6 @@
 """Take the README's pictures: start the app with the demo model, open each page, save what it shows.
 
-    .venv/bin/python scripts/screenshots.py
+    .venv/bin/python -m scripts.screenshots
 
 Needs Chromium (Debian: chromium) and the test packages. Writes docs/images/*.png anew; look at them before you commit.
 """
@@ -8,24 +8,18 @@ Needs Chromium (Debian: chromium) and the test packages. Writes docs/images/*.pn
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.served import served
+
 ROOT: Final = Path(__file__).parents[1]
 IMAGES: Final = ROOT / "docs" / "images"
 SIZE: Final = {"width": 1280, "height": 900}
-START_LIMIT_S: Final = 120
 PATIENCE_MS: Final = 120_000  # UMAP compiles when it is first asked for
 
 STORY: Final = {"prompt": "Once upon a time there was a little girl who lived in", "new": 40}
@@ -55,41 +49,11 @@ PAGES: Final = {
 def main() -> None:
     """All pictures, one after another."""
     IMAGES.mkdir(exist_ok=True)
-    with served() as base, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as base, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         for name, (path, query, scheme) in PAGES.items():
             take(browser, f"{base}{path}?{urlencode(query)}", scheme, IMAGES / f"{name}.png")
             print(f"docs/images/{name}.png")
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The app on a free port, with an empty cache; its address."""
-    with socket.socket() as probe, tempfile.TemporaryDirectory() as cache:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        command = [sys.executable, "-m", "dashapp", "serve", "--port", str(port), "--cache-dir", cache]
-        process = subprocess.Popen(command, cwd=ROOT)
-        try:
-            base = f"http://127.0.0.1:{port}"
-            wait_until_ready(f"{base}/readyz", process)
-            yield base
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:
-    """Return once the address answers. Raises: RuntimeError when the app ends or does not become ready."""
-    end = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"the app was not ready within {START_LIMIT_S} s; see what it printed above")
 
 
 def take(browser: Browser, address: str, scheme: str, file: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.__main__ import PAGE
 from benchmarks.interleaved import Spread
-from benchmarks.table import END, START, Row, table, write_into
+from benchmarks.table import Row, table, write_into
 
 HALF = Spread(0.5, 0.4, 0.61)
 
@@ -30,14 +30,22 @@ def test_a_row_tells_median_spread_and_target() -> None:
 
 def test_what_was_measured_before_is_replaced_and_the_rest_of_the_page_stays(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{START}\nold\n{END}\nafter\n", encoding="utf-8")
+    marks = "<!-- measured: written by `{}` -->", "<!-- end of what `{}` writes -->"
+    before = "before\n{0}\nold\n{1}\nbetween\n{2}\nolder\n{3}\nafter\n"
+    places = [mark.format(by) for by in ("make bench", "another") for mark in marks]
+    page.write_text(before.format(*places), encoding="utf-8")
     write_into(page, "new")
-    assert page.read_text(encoding="utf-8") == f"before\n{START}\n\nnew\n\n{END}\nafter\n"
+    write_into(page, "newer", by="another")
+    after = before.replace("\nold\n", "\n\nnew\n\n").replace("\nolder\n", "\n\nnewer\n\n")
+    assert page.read_text(encoding="utf-8") == after.format(*places)
     page.write_text("no place", encoding="utf-8")
     with pytest.raises(ValueError, match="no place for measurements"):
         write_into(page, "new")
 
 
-def test_the_page_has_a_place_for_what_is_measured() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert text.count(START) == text.count(END) == 1
+@pytest.mark.parametrize("by", ["make bench", "python -m benchmarks.browser"])
+def test_the_page_has_a_place_for_what_is_measured(by: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    write_into(page, "what was measured", by=by)
+    assert page.read_text(encoding="utf-8").count("what was measured") == 1

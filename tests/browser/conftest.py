@@ -6,12 +6,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +18,12 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from benchmarks.served import free_port, wait_until_answers
 from dashapp.model.config import GPT2Config
 from tests.doubles import save_model_folder
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
-START_LIMIT_S = 120  # torch's import alone takes long on a busy machine
 # What Chromium itself says of WebGL that it computes on the processor, as it does without a graphics card.
 DRIVER = re.compile(r"^\[\.WebGL-\w+\]GL Driver Message \(OpenGL, Performance|^Canvas2D: Multiple readback operations")
 PATIENCE_MS = 30_000  # for one step of a page, on a busy machine
@@ -62,20 +58,6 @@ class Served:
         return [job for server in fork_servers for job in server.children() if job.nice() == server.nice()]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def is_up(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The app as `python -m dashapp serve` starts it, on a free port, with a cache of its own."""
@@ -96,19 +78,11 @@ def serving(folder: Path, model: Path, **variables: str) -> Iterator[Served]:
             command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        wait_until_ready(f"http://127.0.0.1:{port}", process, log)
+        wait_until_answers(f"http://127.0.0.1:{port}/readyz", process, log)
         yield Served(f"http://127.0.0.1:{port}", process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def wait_until_ready(base: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_LIMIT_S
-    while not is_up(f"{base}/readyz"):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, f"not ready after {START_LIMIT_S} s:\n{log.read_text()}"
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
