@@ -135,6 +135,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
         recipes,
         strip_attention,
         strip_measures,
+        takeaway,
         typed,
         vocabulary,
     )
@@ -157,6 +158,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     strip_attention.add_route(app.server)
     plotly_script.add_route(app.server)
     strip_measures.add_route(app.server)
+    takeaway.add_route(app.server)
     typed.add_routes(app.server)
     vocabulary.add_route(app.server)
     _add_health(app.server, source, manager)

@@ -19,7 +19,7 @@
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
     │   ├── RecipeGone   RecipeTooLarge
     └── JobError          running it again may help
-        ├── JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   UnexpectedFailure
+        ├── JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   NotThereYet   UnexpectedFailure
 
 A class owns its sentence: callers pass values, the class says the rule, the instance and the remedy. `ValueError` and
 `TypeError` are for programmers and are never caught.
@@ -602,6 +602,15 @@ class TraceGone(JobError):
             "An analysis reads the trace of a prompt from the cache.",
             "That of this prompt is no longer there.",
             "Press Generate to compute it again.",
+        )
+
+
+class NotThereYet(JobError):
+    def __init__(self, work: str, *, starts: bool) -> None:
+        super().__init__(
+            "Numbers that a job computes can be taken away when it has finished.",
+            f"Here it has not: {work}.",
+            "Press Start below the figure and wait for it." if starts else "Wait until the figure is complete.",
         )
 
 

@@ -82,6 +82,14 @@ CACHE_NO: Final = "cache-no"
 CACHE_CLEARED: Final = "cache-cleared"
 CACHE_AGAIN: Final = "cache-again"
 
+# The Python of a figure, to be copied.
+SNIPPET: Final = "snippet"
+SNIPPET_TITLE: Final = "snippet-title"
+SNIPPET_CODE: Final = "snippet-code"
+SNIPPET_COPY: Final = "snippet-copy"
+SNIPPET_CLOSE: Final = "snippet-close"
+SNIPPET_SAID: Final = "snippet-said"
+
 # Of each slot: its prompt bar and strip, as `of(GO, "a")`.
 SLOT: Final = "slot"
 SLOT_NAME: Final = "slot-name"  # its letter, for the functions in the browser that serve every slot

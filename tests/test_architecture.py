@@ -136,6 +136,7 @@ ROOMS = {
     "dashapp.shell.typed": Room(
         DASH, ("dashapp.panels", "dashapp.model.tokenizer", "dashapp.model.merges", "dashapp.ids"), WITH_TORCH
     ),
+    "dashapp.shell.takeaway": Room(DASH, ("dashapp.panels", "dashapp.analysis.table"), WITH_TORCH),
     "dashapp.shell.recipes": Room(DASH, ("dashapp.store", "dashapp.ids"), WITH_TORCH),
     "pages": Room(DASH, ("dashapp.shell", "dashapp.panels", "dashapp.jobs", "dashapp.ids")),
     # On top, where everything may be imported. The web process and the command line start without torch; `api` and

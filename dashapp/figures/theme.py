@@ -82,6 +82,11 @@ AMOUNTS: Final[dict[ThemeName, tuple[str, ...]]] = {
 }
 
 
+def per_bit(units: Units) -> float:
+    """How many of these units are a bit: 1, or ln 2 nats."""
+    return 1.0 if units == "bits" else math.log(2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What a figure must know of the page around it. is_narrow: a telephone's width, where fewer labels fit.
@@ -97,8 +102,8 @@ class Frame:
 
     @property
     def per_bit(self) -> float:
-        """How many of its units are a bit: 1, or ln 2 nats."""
-        return 1.0 if self.units == "bits" else math.log(2)
+        """How many of its units are a bit."""
+        return per_bit(self.units)
 
     def of_nats(self, nats: float) -> float:
         """Nats in its units."""

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from dashapp.analysis.attribution import attribution, head_parts
-from dashapp.analysis.divergence import divergence, log_softmax
+from dashapp.analysis.divergence import divergence
+from dashapp.analysis.table import MEASURE, Table, columns, counted, token_names
 from dashapp.errors import OtherModels
 from dashapp.experiments.ablations import Ablated, Mode
 from dashapp.figures.attribution import signed
@@ -18,11 +19,11 @@ from dashapp.figures.probabilities import Run, probability_bars
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import Work
-from dashapp.model.sampling import largest
 from dashapp.model.tokenizer import token_text, token_texts
 from dashapp.panels.beside import told
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
+from dashapp.panels.patch_cell import likeliest_in_any
 from dashapp.traces.record import Trace
 
 Which = Literal["head", "layer"]
@@ -65,7 +66,7 @@ class Asked:
 
 def work(a: Trace, **chosen: Any) -> Work | None:
     """The ablation that is chosen; None where no head is selected. Raises: OtherModels."""
-    asked = _asked(a, **chosen)
+    asked = asked_for(a, **chosen)
     return asked.work() if asked.heads else None
 
 
@@ -80,15 +81,13 @@ def draw(
     **chosen: Any,
 ) -> Drawn:
     """Next tokens before and after, or what every head adds before and after. Raises: WeightsMissing, OtherModels."""
-    asked = _asked(a, **chosen)
+    asked = asked_for(a, **chosen)
     end = asked.n_run - 1
     before = asked.run.logits_at(end)
     found = Ablated.from_arrays(result) if result is not None and asked.heads else None
     goal = int(before.argmax()) if target is None else target
     away = None if against == goal else against
-    parts = [attribution(asked.run, end, target=goal, against=away).heads]
-    if found is not None:
-        parts.append(head_parts(asked.run, found.z, ln_scale=found.ln_scale, target=goal, against=away))
+    parts = parts_of(asked, found, goal, away)
     figure = _tokens(asked, before, found, frame) if show == "tokens" else _parts(parts, frame)
     figure.update_layout(
         meta={**figure.layout.meta, "marks": "vocabulary" if show == "tokens" else "head", "slot": asked.slot}
@@ -102,7 +101,7 @@ def draw(
     return Drawn(figure=figure, foot=foot)
 
 
-def _asked(
+def asked_for(
     a: Trace,
     *,
     other: Trace,
@@ -139,12 +138,22 @@ def _asked(
 
 
 def _tokens(asked: Asked, before: np.ndarray, found: Ablated | None, frame: Frame) -> Any:
-    probs: dict[Run, np.ndarray] = {asked.slot: np.exp(log_softmax(before))}
-    if found is not None:
-        probs["ablated"] = np.exp(log_softmax(found.logits))
-    ids = largest(np.max([*probs.values()], axis=0), N_TOKENS)
-    shown: dict[Run, np.ndarray] = {run: each[ids] for run, each in probs.items()}
+    ids, shown = likeliest_in_any(logits_of(asked, before, found))
     return probability_bars(ids, shown, texts=token_texts(ids), frame=frame)
+
+
+def logits_of(asked: Asked, before: np.ndarray, found: Ablated | None) -> dict[Run, np.ndarray]:
+    """After the prompt before and, where it is there, after: logits [d_vocab] each."""
+    logits: dict[Run, np.ndarray] = {asked.slot: before}
+    return logits | ({"ablated": found.logits} if found is not None else {})
+
+
+def parts_of(asked: Asked, found: Ablated | None, target: int, against: int | None) -> list[np.ndarray]:
+    """What every head adds to a logit before and, where it is there, after: float64 [layer head] each."""
+    parts = [attribution(asked.run, asked.n_run - 1, target=target, against=against).heads]
+    if found is not None:
+        parts.append(head_parts(asked.run, found.z, ln_scale=found.ln_scale, target=target, against=against))
+    return parts
 
 
 def _parts(parts: list[np.ndarray], frame: Frame) -> Any:
@@ -153,6 +162,40 @@ def _parts(parts: list[np.ndarray], frame: Frame) -> Any:
     titles = ("before", "after")[: len(parts)]
     maps = [ScoreMap(title=title, values=each, unit=" nats") for title, each in zip(titles, parts, strict=True)]
     return score_maps(maps, low=-limit, high=limit, frame=frame)
+
+
+def numbers(
+    a: Trace,
+    *,
+    other: Trace,
+    n_prompt: int,
+    other_n_prompt: int,
+    layer: int | None,
+    head: int | None,
+    target: int | None,
+    against: int | None,
+    run: str,
+    which: Which,
+    mode: Mode,
+    where: str,
+    show: Show,
+    result: Mapping[str, np.ndarray] | None,
+) -> Table:
+    """Next tokens, or what every head adds, before and where heads are chosen after. Raises: as `draw`."""
+    ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
+    heads = {"layer": layer, "head": head, "which": which}
+    asked = asked_for(a, **ends, **heads, run=run, mode=mode, where=where)  # type: ignore[arg-type]
+    found = Ablated.from_arrays(result) if result is not None else None
+    before = asked.run.logits_at(asked.n_run - 1)
+    if show == "tokens":
+        ids, shown = likeliest_in_any(logits_of(asked, before, found))
+        names = token_names(token_texts(ids), numbers=ids)
+        return columns("probability of the next token", "token", names, {str(run): each for run, each in shown.items()})
+    goal = int(before.argmax()) if target is None else target
+    values = np.stack(parts_of(asked, found, goal, None if against == goal else against))
+    axes = {MEASURE: ["before", "after"][: len(values)]}
+    axes |= {"layer": counted(values.shape[1]), "head": counted(values.shape[2])}
+    return Table("direct logit attribution (nats)", values, axes)
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -234,6 +277,7 @@ ABLATE_HEADS: Final = Panel(
         Knob(name="show", label="Show", options={"tokens": "next tokens", "parts": "what each head adds"}),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
     pairs=True,
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from dashapp.analysis.attribution import Attribution, attribution
 from dashapp.analysis.logit_lens import favourite
+from dashapp.analysis.table import Table, counted
 from dashapp.figures.attribution import head_cells, part_bars, parts, signed
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import label, plain_label
@@ -25,8 +26,8 @@ ROUNDING: Final = 1e-3  # a float32 remainder below it is rounding: docs/numeric
 
 def draw_parts(trace: Trace, *, pos: int, target: int | None, against: int | None, over: Over, frame: Frame) -> Drawn:
     """A bar a part of the model, in the order of the computation."""
-    found = _found(trace, pos, target, against, over)
-    figure = part_bars(found, over=label(_difference(found), longest=80), frame=frame)
+    found = attributed(trace, pos, target, against, over)
+    figure = part_bars(found, over=label(difference(found), longest=80), frame=frame)
     names, values = parts(found)
     order = np.argsort(-np.abs(values), kind="stable")[:N_NAMED]
     largest = ", ".join(f"{names[i]} {signed(float(values[i]))}" for i in order)
@@ -36,12 +37,13 @@ def draw_parts(trace: Trace, *, pos: int, target: int | None, against: int | Non
 
 def draw_heads(trace: Trace, *, pos: int, target: int | None, against: int | None, over: Over, frame: Frame) -> Drawn:
     """A cell a head, layers down and heads across."""
-    found = _found(trace, pos, target, against, over)
-    figure = head_cells(found, over=label(_difference(found), longest=80), frame=frame)
+    found = attributed(trace, pos, target, against, over)
+    figure = head_cells(found, over=label(difference(found), longest=80), frame=frame)
     return Drawn(figure=figure, foot=f"{_what(found, trace, target, against)} {_heads(found)}")
 
 
-def _found(trace: Trace, pos: int, target: int | None, against: int | None, over: Over) -> Attribution:
+def attributed(trace: Trace, pos: int, target: int | None, against: int | None, over: Over) -> Attribution:
+    """The parts of the chosen logit difference. Raises: WeightsMissing."""
     of, other = chosen_pair(trace, pos, target, against, over)
     return attribution(trace, pos, target=of, against=other)
 
@@ -60,7 +62,8 @@ def difference_words(target: int, against: int | None) -> str:
     return f"‘{plain_label(token_text(target))}’ over {other}"
 
 
-def _difference(found: Attribution) -> str:
+def difference(found: Attribution) -> str:
+    """The logit difference that is attributed, in words."""
     return difference_words(found.target, found.against)
 
 
@@ -69,7 +72,7 @@ def _what(found: Attribution, trace: Trace, target: int | None, against: int | N
     after = f"after token {found.pos} ‘{plain_label(trace.token_texts[found.pos])}’"
     whose = "the output’s favourite" if target is None else "the target you chose"
     compared = ", compared with the token you chose" if against is not None else ""
-    return f"{_difference(found)} ({whose}{compared}), {after}: {signed(found.whole)} nats."
+    return f"{difference(found)} ({whose}{compared}), {after}: {signed(found.whole)} nats."
 
 
 def _check(found: Attribution, trace: Trace) -> str:
@@ -93,6 +96,21 @@ def _heads(found: Attribution) -> str:
         f"of a layer sum to what its attention wrote, to {found.gap:.1e}".replace("e-", "e−")
         + " at worst."
     )
+
+
+def numbers_of_parts(trace: Trace, *, pos: int, target: int | None, against: int | None, over: Over) -> Table:
+    """Every part of the logit difference, in the order of the computation. Raises: WeightsMissing."""
+    found = attributed(trace, pos, target, against, over)
+    names, values = parts(found)
+    axes = {"part": [*names, "all of it"]}
+    return Table(f"adds to the logit of {difference(found)} (nats)", np.append(values, found.whole), axes)
+
+
+def numbers_of_heads(trace: Trace, *, pos: int, target: int | None, against: int | None, over: Over) -> Table:
+    """What every head adds to the logit difference. Raises: WeightsMissing."""
+    found = attributed(trace, pos, target, against, over)
+    axes = {"layer": counted(len(found.heads)), "head": counted(found.heads.shape[1])}
+    return Table(f"adds to the logit of {difference(found)} (nats)", found.heads, axes)
 
 
 _SHARED: Final = (
@@ -124,6 +142,7 @@ ATTRIBUTION = Panel(
     reads=("pos", "target", "against"),
     knobs=(Knob(name="over", label="Compared with", options=OVER),),
     draw=draw_parts,
+    numbers=numbers_of_parts,
 )
 
 HEAD_ATTRIBUTION = Panel(
@@ -141,4 +160,5 @@ HEAD_ATTRIBUTION = Panel(
     marks="head",
     knobs=(Knob(name="over", label="Compared with", options=OVER),),
     draw=draw_heads,
+    numbers=numbers_of_heads,
 )

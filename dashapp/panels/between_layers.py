@@ -8,7 +8,9 @@ import numpy as np
 
 from dashapp.analysis.embeddings import told
 from dashapp.analysis.layers import FEWEST, centred_cosines, states_between_layers, unbiased_cka
+from dashapp.analysis.table import Table
 from dashapp.figures.between_layers import between_layers
+from dashapp.figures.paths import state_names
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.panels.formulas import Formula
@@ -54,6 +56,14 @@ def _cosines(trace: Trace, states: np.ndarray, pos: int | None) -> tuple[np.ndar
     return square, f"{whose}, each layer without its own mean over the tokens.{nothing}"
 
 
+def numbers(trace: Trace, *, pos: int | None, measure: Measure) -> Table:
+    """Every two states by the measure. pos: the selected token, None where the measure is of all."""
+    states = states_between_layers(trace)
+    square = unbiased_cka(states) if measure == "cka" else centred_cosines(states, pos)
+    names = state_names(len(states))
+    return Table(MEASURES[measure], square, {"state": names, "other state": names})
+
+
 BETWEEN_LAYERS = Panel(
     name="between-layers",
     title="Likeness of layers",
@@ -79,4 +89,5 @@ BETWEEN_LAYERS = Panel(
     marks="between",
     knobs=(Knob(name="measure", label="Measure", options={str(name): said for name, said in MEASURES.items()}),),
     draw=draw,
+    numbers=numbers,
 )

@@ -201,4 +201,5 @@ CONTINUATIONS = Panel(
     ),
     draw=draw,
     work=work,
+    no_numbers="A tree of texts is no array: it can be taken away as a picture.",
 )

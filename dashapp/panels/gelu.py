@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashapp.analysis.activations import Of, pre_activations
+from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.figures.activations import MOST_POINTS, Curve, gelu_curve
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
@@ -32,6 +33,20 @@ def draw(trace: Trace, *, pos: int, layer: int | None, neuron: int | None, of: O
     if len(measured.pre) > MOST_POINTS:
         foot += " They are counted below the curve; as points they would hide each other."
     return Drawn(figure=gelu_curve(measured, token=text, curve=curve, frame=frame), foot=foot)
+
+
+def numbers(trace: Trace, *, pos: int, layer: int | None, neuron: int | None, of: Of) -> Table:
+    """Values before and after GELU; of the whole layer, how many values lie in each piece of the curve."""
+    shown, _why = layer_shown(layer)
+    found = pre_activations(trace, layer=shown, pos=pos, neuron=neuron or 0 if of == "neuron" else neuron, of=of)
+    names = token_names(trace.token_texts)
+    if of == "layer":
+        measures = {"from": found.edges[:-1], "to": found.edges[1:], "values": found.counts}
+        return columns(f"layer {shown} before GELU", "bin", counted(len(found.counts)), measures)
+    measures = {"before GELU": found.pre, "after GELU": found.post}
+    if of == "token":
+        return columns(f"layer {shown} at {names[pos]}", "neuron", counted(len(found.pre)), measures)
+    return columns(f"layer {shown} neuron {neuron or 0}", "token", names, measures)
 
 
 GELU = Panel(
@@ -68,4 +83,5 @@ GELU = Panel(
         ),
     ),
     draw=draw,
+    numbers=numbers,
 )

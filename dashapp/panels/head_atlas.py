@@ -10,8 +10,9 @@ import numpy as np
 from dashapp.analysis.attention import Head
 from dashapp.analysis.head_names import HeadName
 from dashapp.analysis.heads import HeadProbe, KindScores
+from dashapp.analysis.table import Table, counted
 from dashapp.figures.heads import Column, ScoreMap, score_maps, score_table
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.jobs.works import Work
 from dashapp.panels.formulas import Formula
 from dashapp.panels.head_facts import (
@@ -169,6 +170,24 @@ def _columns(scores: KindScores, probe: HeadProbe | None, shown: list[Head], fra
     return columns
 
 
+def numbers(trace: Trace, *, units: Units, result: Mapping[str, np.ndarray] | None) -> Table:
+    """All scores of every head, on the prompt and on the probe, whichever the figure shows."""
+    probe = probe_of(result)
+    scores = {"on this prompt": prompt_scores(trace)} | ({"on the probe": probe.scores} if probe else {})
+    of_nats = {"entropy_nats": per_bit(units) / np.log(2)}
+    found = {
+        f"{IN_FULL[name]}, {where}": getattr(each, name) * of_nats.get(name, 1.0)
+        for where, each in scores.items()
+        for name in IN_FULL
+        if name != "copying"
+    }
+    if probe:
+        found[IN_FULL["copying"]] = probe.copying
+    values = np.stack([*found.values()])
+    axes = {"score": [*found], "layer": counted(values.shape[1]), "head": counted(values.shape[2])}
+    return Table(f"scores of heads (entropy in {units}, distance in tokens)", values, axes)
+
+
 HEAD_ATLAS = Panel(
     name="head-atlas",
     title="Head atlas",
@@ -205,5 +224,6 @@ HEAD_ATLAS = Panel(
         ),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
 )

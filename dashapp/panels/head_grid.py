@@ -9,6 +9,7 @@ import numpy as np
 
 from dashapp.analysis.attention import Head
 from dashapp.analysis.head_names import HeadName
+from dashapp.analysis.table import Table, counted
 from dashapp.figures.attention import SHADES, Shade, head_grid, in_rows
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
@@ -82,6 +83,14 @@ def _foot(n_tokens: int) -> str:
     return f"{reading} {pooled} {per_cell} {means}"
 
 
+def numbers(trace: Trace) -> Table:
+    """Every head's picture, as the trace keeps it."""
+    n_cells = min(N_CELLS, trace.n_tokens)
+    values = trace.read("thumbnails")[..., :n_cells, :n_cells].astype(np.float32) / np.float32(255)
+    axes = dict(zip(("layer", "head", "query cell", "key cell"), map(counted, values.shape), strict=True))
+    return Table("largest attention weight in a cell, in steps of 1/255", values, axes)
+
+
 HEAD_GRID = Panel(
     name="head-grid",
     title="All heads",
@@ -113,5 +122,6 @@ HEAD_GRID = Panel(
         Knob(name="only", label="Heads", options={"all": "all", "named": "those with a name"}),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
 )

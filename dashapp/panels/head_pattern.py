@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from dashapp.analysis.attention import Head, head_to_begin_with
 from dashapp.analysis.stages import Stage, head_stage, without_first
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.attention import N_CROPPED, SHADES, Shade, Square, attention_square, tokens_a_cell
 from dashapp.figures.theme import Frame
 from dashapp.panels.formulas import Formula
@@ -95,6 +96,13 @@ def _foot(shown: Head, n_tokens: int, *, is_chosen: bool, is_score: bool, frame:
     return f"{chosen} {reading} {pooled} {exact}"
 
 
+def numbers(trace: Trace, *, layer: int | None, head: int | None, stage: Stage, first: First) -> Table:
+    """Every weight or score of the head. Raises: WeightsMissing, for value norms alone."""
+    of = selected_head(layer, head) or head_to_begin_with(trace)
+    square, names = staged(trace, of, stage, first), token_names(trace.token_texts)
+    return Table(f"{square.quantity}, {square.where}", square.values, {"query": names, "key": names})
+
+
 HEAD_PATTERN = Panel(
     name="head-pattern",
     title="One head",
@@ -124,4 +132,5 @@ HEAD_PATTERN = Panel(
         FIRST,
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -17,11 +17,12 @@ from dashapp.analysis.inner_changes import (
     neuron_change,
     stream_change,
 )
+from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.figures.attention import weight
 from dashapp.figures.changes import Measure, stream_map
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.neurons import neuron_bars
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.panels.formulas import Formula
 from dashapp.panels.output_changes import left_out
 from dashapp.panels.pair import named
@@ -76,6 +77,35 @@ def draw_neurons(a: Trace, *, other: Trace, pos: int, other_pos: int, frame: Fra
     where = f"At {named(a, pos)} of a and {named(other, other_pos)} of b."
     equal = " No neuron differs." if not found.moved.any() else ""
     return Drawn(figure=figure, foot=f"{where}{equal}{rest} {other_weights(a, other)}".strip())
+
+
+def numbers_of_heads(
+    a: Trace, *, other: Trace, pos: int | None, other_pos: int | None, over: Over, units: Units
+) -> Table:
+    """How differently every head looks. Raises: OtherSizes."""
+    at = None if over == "all" or pos is None or other_pos is None else (pos, other_pos)
+    pairs = aligned_pairs(align(a.token_ids, other.token_ids))
+    values = attention_change(a, other, pairs, at=at).js_bits * per_bit(units)
+    axes = {"layer": counted(len(values)), "head": counted(values.shape[1])}
+    return Table(f"Jensen–Shannon divergence of rows of attention ({units})", values, axes)
+
+
+def numbers_of_stream(a: Trace, *, other: Trace, at: At, measure: Measure) -> Table:
+    """How far the streams are apart at every layer and token of a that has a counterpart. Raises: OtherSizes."""
+    pairs = aligned_pairs(align(a.token_ids, other.token_ids))
+    found = stream_change(a, other, pairs, at=at)
+    values = np.full((len(found.distances), a.n_tokens), np.nan)
+    values[:, pairs[0]] = found.distances if measure == "distance" else found.cosines
+    axes = {"layer": counted(len(values)), "token of a": token_names(a.token_texts)}
+    return Table("relative distance" if measure == "distance" else "cosine", values, axes)
+
+
+def numbers_of_neurons(a: Trace, *, other: Trace, pos: int, other_pos: int) -> Table:
+    """The neurons shown: activations in both, and how much further each moves a. Raises: OtherSizes, WeightsMissing."""
+    found = neuron_change(a, pos, other, other_pos, n=N_NEURONS)
+    names = [f"layer {layer} neuron {neuron}" for layer, neuron in found.places]
+    measures = {"activation in a": found.in_a, "activation in b": found.in_b, "moves further in a": found.moved}
+    return columns("neurons that changed", "neuron", names, measures)
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -159,6 +189,7 @@ CHANGED_HEADS: Final = Panel(
         Knob(name="reach", label="Colours", options={"fit": "to the largest", "whole": "to 1 bit"}),
     ),
     draw=draw_heads,
+    numbers=numbers_of_heads,
     pairs=True,
 )
 
@@ -188,6 +219,7 @@ CHANGED_STREAM: Final = Panel(
         ),
     ),
     draw=draw_stream,
+    numbers=numbers_of_stream,
     pairs=True,
 )
 
@@ -207,5 +239,6 @@ CHANGED_NEURONS: Final = Panel(
     reads=("pos",),
     marks="neuron",
     draw=draw_neurons,
+    numbers=numbers_of_neurons,
     pairs=True,
 )

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from dashapp.analysis.layer_norm import Normed, norm_statistics, normed_vector
+from dashapp.analysis.table import MEASURE, Table, columns, counted, token_names
 from dashapp.figures.layer_norm import norm_name, norm_steps, statistic_lines, statistic_map
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
@@ -76,6 +77,27 @@ def _journey(found: Normed) -> str:
     )
 
 
+def numbers_of_statistics(trace: Trace) -> Table:
+    """Mean and 1/σ at every norm and token."""
+    found = norm_statistics(trace)
+    n_norm = len(found.means)
+    axes = {
+        MEASURE: ["mean", "1/σ"],
+        "norm": [norm_name(norm, n_norm) for norm in range(n_norm)],
+        "token": token_names(trace.token_texts),
+    }
+    return Table("LayerNorm", np.stack([found.means, found.scales]), axes)
+
+
+def numbers_of_vector(trace: Trace, *, pos: int, layer: int | None, which: Which) -> Table:
+    """The vector before the norm, normalised, and after weight and bias. Raises: WeightsMissing."""
+    norm = 2 * trace.config.n_layer if which == "final" else 2 * layer_shown(layer)[0] + (which == "mlp")
+    found = normed_vector(trace, norm, pos)
+    measures = {name: getattr(found, name) for name in ("before", "normed", "gain", "bias", "after")}
+    about = f"{token_names(trace.token_texts)[pos]} {norm_name(norm, 2 * trace.config.n_layer + 1)}"
+    return columns(about, "dimension", counted(len(found.before)), measures)
+
+
 NORM_STATISTICS = Panel(
     name="norm-statistics",
     title="LayerNorm at every layer",
@@ -101,6 +123,7 @@ NORM_STATISTICS = Panel(
         ),
     ),
     draw=draw_statistics,
+    numbers=numbers_of_statistics,
 )
 
 NORM_VECTOR = Panel(
@@ -125,4 +148,5 @@ NORM_VECTOR = Panel(
         ),
     ),
     draw=draw_vector,
+    numbers=numbers_of_vector,
 )

@@ -10,8 +10,9 @@ import numpy as np
 
 from dashapp.analysis.lens_map import LensMap, logprobs_of
 from dashapp.analysis.logit_lens import Scale
+from dashapp.analysis.table import MEASURE, Table, token_names
 from dashapp.figures.lens_map import Colour, MapCells, lens_map_figure, point_places, span_around
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.figures.token_map import point_name
 from dashapp.figures.tokens import label, plain_label
 from dashapp.jobs.works import Work
@@ -23,7 +24,20 @@ from dashapp.traces.record import Trace
 
 Span = Literal["around", "all"]
 
+COLOUR: Final = Knob(
+    name="colour",
+    label="Colour",
+    options={
+        "top": "probability of the likeliest",
+        "prob": "probability of the target",
+        "logprob": "its logarithm",
+        "rank": "place of the target",
+        "entropy": "entropy",
+        "kl": "KL to the output",
+    },
+)
 OF_TARGET: Final = ("prob", "logprob", "rank")
+IN_BITS: Final = ("logprob", "entropy", "kl")
 FAVOURITE: Final = "the output’s favourite"
 
 
@@ -74,7 +88,7 @@ def _cells(trace: Trace, found: LensMap, colour: Colour, scale: Scale, target: i
     return MapCells(
         colour=colour,
         top_ids=found.top_ids,
-        values=_values(trace, found, colour, scale, target),
+        values=values_of(trace, found, colour, scale, target),
         ranks=found.ranks,
         settles_at=found.settles_at,
         target=FAVOURITE if target is None else f"‘{label(token_text(target))}’",
@@ -82,7 +96,7 @@ def _cells(trace: Trace, found: LensMap, colour: Colour, scale: Scale, target: i
     )
 
 
-def _values(trace: Trace, found: LensMap, colour: Colour, scale: Scale, target: int | None) -> np.ndarray:
+def values_of(trace: Trace, found: LensMap, colour: Colour, scale: Scale, target: int | None) -> np.ndarray:
     """What colours show, [point pos]."""
     match colour:
         case "top":
@@ -157,6 +171,33 @@ def _clicks() -> str:
     return "Click a cell to select its token, and once more to make its word the target."
 
 
+def numbers(
+    trace: Trace,
+    *,
+    target: int | None,
+    colour: Colour,
+    scale: Scale,
+    units: Units,
+    result: Mapping[str, np.ndarray] | None,
+) -> Table:
+    """At every point and token: the likeliest token's id, and what the colours show."""
+    assert result is not None, "who takes the numbers has waited for them"
+    found = LensMap.from_arrays(result)
+    shown = values_of(trace, found, colour, scale, target)
+    name = COLOUR.options[colour]
+    if colour in IN_BITS:
+        shown, name = shown * per_bit(units), f"{name} ({units})"
+    elif colour == "rank":
+        shown = found.ranks + 1
+    n_point = len(found.top_ids)
+    axes = {
+        MEASURE: ["id of the likeliest", name],
+        "point": [point_name(point, n_point) for point in range(n_point)],
+        "token": token_names(trace.token_texts),
+    }
+    return Table("logit lens", np.stack([found.top_ids, shown]), axes)
+
+
 LENS_MAP = Panel(
     name="lens-map",
     title="Logit lens of the whole text",
@@ -179,21 +220,11 @@ LENS_MAP = Panel(
     reads=("pos", "target"),
     marks="lens",
     knobs=(
-        Knob(
-            name="colour",
-            label="Colour",
-            options={
-                "top": "probability of the likeliest",
-                "prob": "probability of the target",
-                "logprob": "its logarithm",
-                "rank": "place of the target",
-                "entropy": "entropy",
-                "kl": "KL to the output",
-            },
-        ),
+        COLOUR,
         Knob(name="scale", label="LayerNorm", options=SCALES),
         Knob(name="span", label="Tokens", options={"around": "around the selected one", "all": "the whole text"}),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
 )

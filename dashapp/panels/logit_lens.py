@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from dashapp.analysis.logit_lens import Lens, Scale, favourite, lens_at
+from dashapp.analysis.table import Table, columns, token_names
 from dashapp.errors import DashappError
 from dashapp.figures.logit_lens import MEASURES, Measure, lens_figure
 from dashapp.figures.numbers import percent
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.figures.token_map import point_name
 from dashapp.figures.tokens import plain_label
 from dashapp.model.tokenizer import token_text
@@ -33,14 +36,7 @@ def draw(
     frame: Frame,
 ) -> Drawn:
     """The likeliest tokens at every point, and a measure along the points."""
-    best = favourite(trace, pos)
-    followed = {best: "favourite"}
-    for token, role in ((target, "target"), (against, "compared with")):
-        if token is not None:
-            followed.setdefault(token, role)
-    written, faults = written_tokens(follow, trace.config.d_vocab)
-    for token in written:
-        followed.setdefault(token, "yours")
+    followed, faults = followed_tokens(trace, pos, target, against, follow)
     lens = lens_at(trace, pos, scale=scale, follow=list(followed))
     shown = {int(token) for token in lens.top_ids.ravel()} | set(followed)
     figure = lens_figure(
@@ -52,6 +48,20 @@ def draw(
         frame=frame,
     )
     return Drawn(figure=figure, foot=" ".join([_foot(lens, trace, frame), *faults]))
+
+
+def followed_tokens(
+    trace: Trace, pos: int, target: int | None, against: int | None, follow: str
+) -> tuple[dict[int, str], list[str]]:
+    """The tokens that have a line, with why, the favourite first; and what is wrong with those that were written."""
+    followed = {favourite(trace, pos): "favourite"}
+    for token, role in ((target, "target"), (against, "compared with")):
+        if token is not None:
+            followed.setdefault(token, role)
+    written, faults = written_tokens(follow, trace.config.d_vocab)
+    for token in written:
+        followed.setdefault(token, "yours")
+    return followed, faults
 
 
 def written_tokens(follow: str, d_vocab: int) -> tuple[list[int], list[str]]:
@@ -77,6 +87,24 @@ def _foot(lens: Lens, trace: Trace, frame: Frame) -> str:
         f"at place {lens.ranks[0, 0] + 1:,}, {away} from the output. ▸ marks it. Click a token to "
         "make it the target; click it again to let it go."
     )
+
+
+def numbers(
+    trace: Trace, *, pos: int, target: int | None, against: int | None, scale: Scale, follow: str, units: Units
+) -> Table:
+    """At every point: the likeliest tokens with their probabilities, entropy, KL, and each followed token's line."""
+    followed, _faults = followed_tokens(trace, pos, target, against, follow)
+    lens = lens_at(trace, pos, scale=scale, follow=list(followed))
+    measures: dict[str, np.ndarray] = {}
+    for place, (ids, probs) in enumerate(zip(lens.top_ids.T, lens.top_probs.T, strict=True), start=1):
+        measures |= {f"token id in place {place}": ids, f"probability in place {place}": probs}
+    for token, probs, ranks in zip(lens.followed, lens.probs, lens.ranks, strict=True):
+        (name,) = token_names([token_text(token)], numbers=[token])
+        measures |= {f"probability of {name}": probs, f"place of {name}": ranks + 1}
+    measures |= {f"entropy ({units})": lens.entropy_bits * per_bit(units)}
+    measures |= {f"KL to the output ({units})": lens.kl_bits * per_bit(units)}
+    points = [point_name(point, len(lens.top_ids)) for point in range(len(lens.top_ids))]
+    return columns(f"logit lens after {token_names(trace.token_texts)[pos]}", "point", points, measures)
 
 
 LOGIT_LENS = Panel(
@@ -107,4 +135,5 @@ LOGIT_LENS = Panel(
         TextKnob(name="follow", label="Lines of more tokens", example="cat, dog, #262"),
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from dashapp.analysis.activations import StrongestNeurons, strongest_neurons
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.activations import colour_limit, neuron_map
 from dashapp.figures.theme import Frame
 from dashapp.figures.token_map import window
@@ -74,6 +75,19 @@ def _beyond(strongest: StrongestNeurons, trace: Trace) -> str:
     return f"Colours reach to ±{limit:.3g}, without position 0, which goes to {largest:.3g}."
 
 
+def numbers(trace: Trace, *, pos: int, layer: int | None, neuron: int | None, order: Order, is_narrow: bool) -> Table:
+    """Activations after GELU of the neurons shown, at every token."""
+    found = strongest_neurons(
+        trace,
+        layer=layer_shown(layer)[0],
+        n_shown=N_SHOWN_NARROW if is_narrow else N_SHOWN,
+        at=pos if order == "token" else None,
+        pinned=neuron if layer is not None else None,
+    )
+    axes = {"neuron": [str(number) for number in found.neurons], "token": token_names(trace.token_texts)}
+    return Table(f"activation after GELU, layer {found.layer}", found.activations, axes)
+
+
 MLP_NEURONS = Panel(
     name="mlp-neurons",
     title="Strongest neurons of a layer",
@@ -100,4 +114,5 @@ MLP_NEURONS = Panel(
         Knob(name="order", label="Order by", options={"prompt": "largest at any token", "token": "the selected token"}),
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from dashapp.analysis.table import Table, token_names
 from dashapp.analysis.vocabulary import Nearest, nearest_tokens, sum_of_tokens, vector_of
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
@@ -35,8 +36,7 @@ class Asked:
 def draw(trace: Trace, *, pos: int, layer: int | None, of: Which, centre: Centre, terms: str, frame: Frame) -> Drawn:
     """The nearest tokens of the whole vocabulary."""
     is_centred = centre == "mean"
-    typed = terms_of(terms, d_vocab=trace.config.d_vocab) if terms.strip() else []
-    asked = _of_sum(trace, typed, is_centred) if typed else _of_token(trace, pos, layer, of, is_centred)
+    typed, asked = asked_for(trace, pos, layer, of, terms, is_centred=is_centred)
     found = nearest_tokens(trace, asked.vector, N_SHOWN + len(asked.inputs), centred=is_centred)
     found = replace(found, ids=found.ids[:N_SHOWN], cosines=found.cosines[:N_SHOWN])
     figure = nearest_bars(
@@ -44,6 +44,14 @@ def draw(trace: Trace, *, pos: int, layer: int | None, of: Which, centre: Centre
     )
     parts = [asked.said, _nearest(found, asked, bool(typed)), _mean(found, is_centred)]
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
+
+
+def asked_for(
+    trace: Trace, pos: int, layer: int | None, of: Which, terms: str, *, is_centred: bool
+) -> tuple[list[Term], Asked]:
+    """The terms of the sum that is typed, none where none is; and the vector. Raises: NotASum, NotOneToken."""
+    typed = terms_of(terms, d_vocab=trace.config.d_vocab) if terms.strip() else []
+    return typed, _of_sum(trace, typed, is_centred) if typed else _of_token(trace, pos, layer, of, is_centred)
 
 
 def _of_token(trace: Trace, pos: int, layer: int | None, of: Which, is_centred: bool) -> Asked:
@@ -84,6 +92,16 @@ def _mean(found: Nearest, is_centred: bool) -> str:
     return f"Vectors {how}; the mean cosine with all {found.n_tokens:,} tokens is {value}."
 
 
+def numbers(trace: Trace, *, pos: int, layer: int | None, of: Which, centre: Centre, terms: str) -> Table:
+    """The nearest tokens of the whole vocabulary and their cosines. Raises: NotASum, NotOneToken, WeightsMissing."""
+    is_centred = centre == "mean"
+    _typed, asked = asked_for(trace, pos, layer, of, terms, is_centred=is_centred)
+    found = nearest_tokens(trace, asked.vector, N_SHOWN + len(asked.inputs), centred=is_centred)
+    ids = found.ids[:N_SHOWN]
+    names = token_names(token_texts(ids), numbers=ids)
+    return Table(f"cosine with {asked.whose}", found.cosines[:N_SHOWN], {"token": names})
+
+
 NEAREST_TOKENS = Panel(
     name="nearest-tokens",
     title="Nearest tokens",
@@ -112,4 +130,5 @@ NEAREST_TOKENS = Panel(
         TextKnob(name="terms", label="Or a sum", example="king − man + woman"),
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashapp.analysis.neurons import NeuronParts, neuron_at_work, neuron_parts, sparsity
+from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.figures.neurons import neuron_figure, sparsity_bars, strongest_bars
 from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
@@ -32,10 +33,9 @@ def draw_neuron(
 ) -> Drawn:
     """The selected neuron; without one, that which adds most to the logit at the selected token."""
     of, other = chosen_pair(trace, pos, target, against, over)
-    if layer is not None and neuron is not None:
-        place, said = (layer, neuron), f"Layer {layer}, neuron {neuron}."
-    else:
-        place = neuron_parts(trace, pos, target=of, against=other).strongest(1)[0]
+    place = neuron_shown(trace, pos, layer, neuron, target=of, against=other)
+    said = f"Layer {layer}, neuron {neuron}."
+    if layer is None or neuron is None:
         said = (
             f"No neuron is selected: this is layer {place[0]}, neuron {place[1]}, which adds most to the logit at the "
             "selected token. Click another, or write its number above."
@@ -52,6 +52,15 @@ def draw_neuron(
         "0, it does the opposite of what the bars say."
     )
     return Drawn(figure=figure, foot=foot.replace(" -", " −"))
+
+
+def neuron_shown(
+    trace: Trace, pos: int, layer: int | None, neuron: int | None, *, target: int, against: int | None
+) -> tuple[int, int]:
+    """Layer and number of the selected neuron; without one, of that which adds most to the logit at the token."""
+    if layer is not None and neuron is not None:
+        return layer, neuron
+    return neuron_parts(trace, pos, target=target, against=against).strongest(1)[0]
 
 
 def draw_strongest(
@@ -92,6 +101,41 @@ def draw_sparsity(trace: Trace, *, frame: Frame) -> Drawn:
     return Drawn(figure=sparsity_bars(found, frame), foot=foot)
 
 
+def numbers_of_neuron(
+    trace: Trace,
+    *,
+    pos: int,
+    layer: int | None,
+    neuron: int | None,
+    target: int | None,
+    against: int | None,
+    over: Over,
+) -> Table:
+    """One neuron at every token. Raises: WeightsMissing."""
+    of, other = chosen_pair(trace, pos, target, against, over)
+    place = neuron_shown(trace, pos, layer, neuron, target=of, against=other)
+    shown = neuron_at_work(trace, *place, target=of, against=other, n_shown=N_WORDS)
+    added = f"adds to the logit of {difference_words(of, other)} (nats)"
+    measures = {"before GELU": shown.pre, "after GELU": shown.post, added: shown.added}
+    about = f"layer {place[0]} neuron {place[1]}"
+    return columns(about, "token", token_names(trace.token_texts), measures)
+
+
+def numbers_of_strongest(trace: Trace, *, pos: int, target: int | None, against: int | None, over: Over) -> Table:
+    """What every neuron adds to the logit, not only the strongest. Raises: WeightsMissing."""
+    of, other = chosen_pair(trace, pos, target, against, over)
+    added = neuron_parts(trace, pos, target=of, against=other).added
+    axes = {"layer": counted(len(added)), "neuron": counted(added.shape[1])}
+    return Table(f"adds to the logit of {difference_words(of, other)} (nats)", added, axes)
+
+
+def numbers_of_sparsity(trace: Trace) -> Table:
+    """Two numbers a layer."""
+    found = sparsity(trace)
+    measures = {"share above 0 before GELU": found.active, "participation ratio as a share": found.few}
+    return columns("neurons at work", "layer", counted(len(found.active)), measures)
+
+
 _OVER: Final = Knob(name="over", label="Compared with", options=OVER)
 _SOURCE: Final = "Source: Geva et al. 2021, Transformer Feed-Forward Layers Are Key-Value Memories; Elhage et al. 2021."
 
@@ -112,6 +156,7 @@ NEURON = Panel(
     marks="point",
     knobs=(_OVER,),
     draw=draw_neuron,
+    numbers=numbers_of_neuron,
 )
 
 NEURON_ATTRIBUTION = Panel(
@@ -130,6 +175,7 @@ NEURON_ATTRIBUTION = Panel(
     marks="neuron",
     knobs=(_OVER,),
     draw=draw_strongest,
+    numbers=numbers_of_strongest,
 )
 
 MLP_SPARSITY = Panel(
@@ -146,4 +192,5 @@ MLP_SPARSITY = Panel(
         "It does not show which neurons these are, nor what they write: a weak one may have a long row.",
     ),
     draw=draw_sparsity,
+    numbers=numbers_of_sparsity,
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dashapp.analysis.predictions import NextToken, next_token
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.generation import Scale, next_tokens
 from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
@@ -38,6 +41,18 @@ def _what_came(expected: NextToken) -> str:
     return f"What came: ‘{plain_label(token_text(expected.actual))}’, {percent(expected.actual_prob)}, {place}."
 
 
+def numbers(trace: Trace, *, pos: int) -> Table:
+    """The probability of each likely token, of the one that came, and of all others together."""
+    expected = next_token(trace, pos)
+    names, probs = token_names(token_texts(expected.ids), numbers=expected.ids), [*expected.probs]
+    others = expected.tail
+    if expected.actual is not None and expected.actual not in expected.ids:
+        names += token_names([token_text(expected.actual)], numbers=[expected.actual])
+        probs, others = [*probs, expected.actual_prob], others - expected.actual_prob
+    after = token_names(trace.token_texts)[pos]
+    return Table(f"probability after {after}", np.array([*probs, others]), {"token": [*names, "all others"]})
+
+
 NEXT_TOKENS = Panel(
     name="next-tokens",
     title="What comes next",
@@ -55,4 +70,5 @@ NEXT_TOKENS = Panel(
     reads=("pos",),
     knobs=(Knob(name="scale", label="Scale", options={"whole": "0 to 100%", "fit": "fit the longest bar"}),),
     draw=draw,
+    numbers=numbers,
 )

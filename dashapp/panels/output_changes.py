@@ -8,10 +8,11 @@ import numpy as np
 
 from dashapp.analysis.alignment import NONE, Alignment, align
 from dashapp.analysis.changes import Choice, NextTokenChange, SurprisalChange, next_token_change, surprisal_change
+from dashapp.analysis.table import Table, columns, token_names
 from dashapp.figures.changes import surprisal_lines
 from dashapp.figures.numbers import percent
 from dashapp.figures.probabilities import Run, Scale, probability_bars
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.figures.tokens import plain_label
 from dashapp.model.tokenizer import token_text, token_texts
 from dashapp.panels.beside import told
@@ -47,6 +48,23 @@ def left_out(aligned: Alignment) -> str:
     alone = " and ".join(f"{n:,} of {slot}" for slot, n in counts.items() if n)
     marks = "; those of a are marked ×" if counts["a"] else ""
     return f"Left out, for want of a counterpart: {alone}{marks}." if alone else ""
+
+
+def numbers_of_next(a: Trace, *, other: Trace, pos: int, other_pos: int, choice: Choice) -> Table:
+    """Probabilities of the tokens shown in both prompts. Raises: WeightsMissing, OtherSizes."""
+    found = next_token_change(a, pos, other, other_pos, n=N_TOKENS, choice=choice)
+    places = f"{token_names(a.token_texts)[pos]} of a, {token_names(other.token_texts)[other_pos]} of b"
+    names = token_names(token_texts(found.ids), numbers=found.ids)
+    return columns(f"probability after {places}", "token", names, {"a": found.in_a, "b": found.in_b})
+
+
+def numbers_of_surprisal(a: Trace, *, other: Trace, units: Units) -> Table:
+    """Surprisal of each token of a and of its counterpart in b, and the difference."""
+    found = surprisal_change(a, other, align(a.token_ids, other.token_ids))
+    bits = {"a": found.of_a, "b": found.of_b, "a − b": found.differences}
+    measures = {"position in b, −1 for none": found.b_of_a}
+    measures |= {name: values * per_bit(units) for name, values in bits.items()}
+    return columns(f"surprisal ({units})", "token of a", token_names(a.token_texts), measures)
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -126,6 +144,7 @@ CHANGED_TOKENS: Final = Panel(
         SCALE,
     ),
     draw=draw_next,
+    numbers=numbers_of_next,
     pairs=True,
 )
 
@@ -144,5 +163,6 @@ CHANGED_SURPRISAL: Final = Panel(
     ),
     marks="pos",
     draw=draw_surprisal,
+    numbers=numbers_of_surprisal,
     pairs=True,
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from dashapp.analysis.pairs import key_to_begin_with, pair_weights, sources
+from dashapp.analysis.table import Table, counted, token_names
 from dashapp.figures.attention import weight
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.pairs import source_rows
@@ -59,6 +62,22 @@ def _map_foot(trace: Trace, pos: int, key: int, mean: float, high: float, *, is_
     return f"{which}Mean over all heads: {weight(float(mean))}. Colours reach from 0 to {high:.3g}.{future}"
 
 
+def numbers_of_map(trace: Trace, *, pos: int, key_pos: int | None) -> Table:
+    """The weight of the pair in every head."""
+    at = key_pos if key_pos is not None else key_to_begin_with(trace, pos, None)
+    values, names = pair_weights(trace, pos, at), token_names(trace.token_texts)
+    axes = {"layer": counted(len(values)), "head": counted(values.shape[1])}
+    return Table(f"attention of {names[pos]} to {names[at]}", values, axes)
+
+
+def numbers_of_sources(trace: Trace, *, pos: int, first: First) -> Table:
+    """The strongest weights of the token over all heads."""
+    found, names = sources(trace, pos, N_ROWS, is_first_out=first == "hidden"), token_names(trace.token_texts)
+    rows = [f"layer {each.of.layer} head {each.of.head} to {names[each.key]}" for each in found.strongest]
+    values = np.array([each.weight for each in found.strongest], dtype=np.float64)
+    return Table(f"attention from {names[pos]}", values, {"source": rows})
+
+
 PAIR_HEADS = Panel(
     name="pair-heads",
     title="The pair in every head",
@@ -73,6 +92,7 @@ PAIR_HEADS = Panel(
     marks="head",
     knobs=(Knob(name="reach", label="Colours", options={"whole": "0 to 1", "fit": "to the largest"}),),
     draw=draw_map,
+    numbers=numbers_of_map,
 )
 
 TOKEN_SOURCES = Panel(
@@ -92,4 +112,5 @@ TOKEN_SOURCES = Panel(
         Knob(name="first", label="First token", options={"shown": "listed", "hidden": "not listed"}, start="hidden"),
     ),
     draw=draw_sources,
+    numbers=numbers_of_sources,
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from dashapp.analysis.logit_lens import favourite
 from dashapp.analysis.pairs import Match, match, writes
+from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.figures.attention import weight
 from dashapp.figures.attribution import signed
 from dashapp.figures.pairs import match_bars, write_bars
@@ -83,6 +84,36 @@ def _score(trace: Trace, pair: Pair, found: Match) -> str:
     return f"{said}, and the softmax of the row makes that a weight of {weight(found.weight)}."
 
 
+def numbers_of_match(trace: Trace, *, pos: int, key_pos: int | None, layer: int | None, head: int | None) -> Table:
+    """Query, key and their product in every dimension of the head, in order."""
+    pair = chosen_pair(trace, pos, key_pos, layer, head)
+    found, names = match(trace, pair.of, pair.pos, pair.key), token_names(trace.token_texts)
+    measures = {"query": found.query, "key": found.key, "product": found.products}
+    about = f"{names[pair.pos]} and {names[pair.key]} in layer {pair.of.layer} head {pair.of.head}"
+    return columns(about, "dimension", counted(len(found.products)), measures)
+
+
+def numbers_of_writes(
+    trace: Trace,
+    *,
+    pos: int,
+    key_pos: int | None,
+    layer: int | None,
+    head: int | None,
+    target: int | None,
+    against: int | None,
+) -> Table:
+    """What the head would add to the tokens that it promotes and suppresses most. Raises: WeightsMissing."""
+    pair = chosen_pair(trace, pos, key_pos, layer, head)
+    of_target = favourite(trace, pos) if target is None else target
+    found = writes(trace, pair.of, pair.pos, pair.key, target=of_target, against=against, n=N_TOKENS)
+    ids = np.concatenate([found.promoted, found.suppressed[::-1]])
+    values = np.concatenate([found.promoted_by, found.suppressed_by[::-1]])
+    written = f"layer {pair.of.layer} head {pair.of.head} for {token_names(trace.token_texts)[pair.key]}"
+    names = token_names([token_text(int(token)) for token in ids], numbers=ids)
+    return Table(f"written by {written} (nats over the mean of all tokens)", values, {"token": names})
+
+
 PAIR_MATCH = Panel(
     name="pair-match",
     title="Why it looks there",
@@ -99,6 +130,7 @@ PAIR_MATCH = Panel(
     reads=("pos", "key_pos", "layer", "head"),
     knobs=(Knob(name="order", label="Dimensions", options={"size": "largest first", "dimension": "in order"}),),
     draw=draw_match,
+    numbers=numbers_of_match,
 )
 
 PAIR_WRITES = Panel(
@@ -117,4 +149,5 @@ PAIR_WRITES = Panel(
     ),
     reads=("pos", "key_pos", "layer", "head", "target", "against"),
     draw=draw_writes,
+    numbers=numbers_of_writes,
 )

@@ -15,11 +15,12 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashapp import ids
+from dashapp.analysis.table import Table
 from dashapp.errors import BadSampling
 from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, enlarged
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import SamplingSettings
-from dashapp.panels import awaiting, steps
+from dashapp.panels import awaiting, steps, taking
 from dashapp.panels.formulas import Formula
 from dashapp.traces.record import Trace
 
@@ -130,6 +131,9 @@ class Panel:
     work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
     draw has `result` too: its arrays by name, None while they are not there. starts: a work that waits for a press of
     Start.
+    numbers: what the figure shows as a table, to be taken away (`takeaway`): of the arguments of draw those that it
+    names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there. None where there are none to
+    take: then no_numbers says why.
     pairs: it shows what two prompts have to do with each other, and stands once on Compare: draw and work have `other`
     too, slot b's trace, and for each field of `OF_A_PROMPT` that they read `other_…`, as it is in b.
     """
@@ -146,6 +150,8 @@ class Panel:
     work: Callable[..., Work | None] | None = None
     starts: bool = False
     pairs: bool = False
+    numbers: Callable[..., Table] | None = None
+    no_numbers: str = ""
 
 
 def aria(**attributes: str) -> dict[str, Any]:
@@ -177,7 +183,13 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
     spec |= {"pairs": panel.pairs}
     return html.Section(
         [
-            html.H2(panel.title, id=ids.title(panel.name, slot)),
+            html.Div(
+                [
+                    html.H2(panel.title, id=ids.title(panel.name, slot)),
+                    taking.menu(panel.name, slot, title=panel.title, no_numbers=panel.no_numbers),
+                ],
+                className="panel-head",
+            ),
             html.P(panel.question, className="question"),
             html.Div(
                 [
@@ -215,6 +227,14 @@ def draw(
 
     other: slot b's trace, for a panel of pairs. Raises: ValueError for a view that no page of ours sends.
     """
+    frame = frame_of(view)
+    chosen = chosen_by(panel, trace, view, other) | {"frame": frame}
+    drawn = panel.draw(trace, **chosen, **({"result": result} if panel.work else {}))
+    return replace(drawn, figure=enlarged(drawn.figure, frame.text))
+
+
+def frame_of(view: Mapping[str, Any]) -> Frame:
+    """How the page of a view looks. Raises: ValueError as `draw`."""
     theme = next((name for name in THEMES if name == view.get("theme")), None)
     if theme is None:
         raise ValueError(f"a theme is one of {list(THEMES)}")
@@ -224,10 +244,7 @@ def draw(
     units = next((each for each in UNITS if each == view.get("units", UNITS[0])), None)
     if units is None:
         raise ValueError(f"a unit of information is one of {list(UNITS)}")
-    frame = Frame(theme=theme, is_narrow=view.get("narrow") is True, text=text, units=units)
-    chosen = chosen_by(panel, trace, view, other) | {"frame": frame}
-    drawn = panel.draw(trace, **chosen, **({"result": result} if panel.work else {}))
-    return replace(drawn, figure=enlarged(drawn.figure, text))
+    return Frame(theme=theme, is_narrow=view.get("narrow") is True, text=text, units=units)
 
 
 def work_of(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> Work | None:

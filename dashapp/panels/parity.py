@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from dashapp.analysis.table import Table, columns
 from dashapp.errors import in_megabytes
 from dashapp.experiments.results import Parity
 from dashapp.figures.parity import differences
@@ -72,6 +73,19 @@ def remedy(parity: Parity) -> str:
     return "In float64 this is no rounding: one of the two computes something else."
 
 
+def numbers(trace: Trace, *, result: Mapping[str, np.ndarray] | None) -> Table:
+    """The largest difference in each place, and the largest value there."""
+    assert result is not None, "who takes the numbers has waited for them"
+    parity, n_layer = Parity.from_arrays(result), trace.config.n_layer
+    streams = ["stream of the embeddings", *(f"stream out of layer {layer}" for layer in range(n_layer))]
+    places = [*streams, *(f"attention of layer {layer}" for layer in range(n_layer)), "logits"]
+    measures = {
+        "largest difference": np.concatenate([parity.resid, parity.pattern, [parity.logits]]),
+        "largest value": np.concatenate([parity.resid_scale, np.ones(n_layer), [parity.logits_scale]]),
+    }
+    return columns(f"parity with Hugging Face in {parity.dtype}", "place", places, measures)
+
+
 PARITY: Final = Panel(
     name="parity",
     title="Parity with Hugging Face",
@@ -102,5 +116,6 @@ PARITY: Final = Panel(
         ),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
 )

@@ -10,8 +10,9 @@ import numpy as np
 
 from dashapp.analysis.alignment import NONE
 from dashapp.analysis.divergence import divergence, log_softmax
+from dashapp.analysis.table import Table, columns, token_names
 from dashapp.experiments.cells import N_NEW, Cell, CellPatch
-from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, effect
+from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, Site, effect
 from dashapp.figures.patching import signed
 from dashapp.figures.probabilities import Run, Scale, probability_bars
 from dashapp.figures.theme import Frame
@@ -60,15 +61,8 @@ def draw(
     asked = question(a, **chosen)
     cell = _cell(asked, other_pos if asked.into == "b" else pos, chosen["layer"], head)
     found = CellPatch.from_arrays(result) if result is not None and cell is not None else None
-    n_a, n_b = len(asked.source), len(asked.target)
-    if asked.into == "a":
-        n_a, n_b = n_b, n_a
-    logits: dict[Run, np.ndarray] = {"a": a.logits_at(n_a - 1), "b": chosen["other"].logits_at(n_b - 1)}
-    if found is not None:
-        logits["patched"] = found.logits
-    probs = {run: np.exp(log_softmax(each)) for run, each in logits.items()}
-    ids = largest(np.max([*probs.values()], axis=0), N_TOKENS)
-    shown = {run: each[ids] for run, each in probs.items()}
+    logits = logits_of(asked, a, chosen["other"], found)
+    ids, shown = likeliest_in_any(logits)
     figure = probability_bars(ids, shown, texts=token_texts(ids), scale=scale, frame=frame)
     if cell is None:
         foot = f"No patch is chosen. Select {NEEDS[asked.site in HEAD_SITES]}, or click a cell of Activation patching."
@@ -76,6 +70,22 @@ def draw(
         what = _what(asked, cell)
         foot = f"{what} {_idle(asked, cell) or (_moved(asked, found, logits, frame) if found else 'Being computed.')}"
     return Drawn(figure=figure, foot=foot)
+
+
+def logits_of(asked: Question, a: Trace, b: Trace, found: CellPatch | None) -> dict[Run, np.ndarray]:
+    """After both prompts and, where it is there, in the patched run: logits [d_vocab] each."""
+    n_a, n_b = len(asked.source), len(asked.target)
+    if asked.into == "a":
+        n_a, n_b = n_b, n_a
+    logits: dict[Run, np.ndarray] = {"a": a.logits_at(n_a - 1), "b": b.logits_at(n_b - 1)}
+    return logits | ({"patched": found.logits} if found is not None else {})
+
+
+def likeliest_in_any(logits: Mapping[Run, np.ndarray]) -> tuple[np.ndarray, dict[Run, np.ndarray]]:
+    """The tokens that are likeliest in any run, and their probabilities in each: int64 [token], float64 [token]."""
+    probs = {run: np.exp(log_softmax(each)) for run, each in logits.items()}
+    ids = largest(np.max([*probs.values()], axis=0), N_TOKENS)
+    return ids, {run: each[ids] for run, each in probs.items()}
 
 
 def _cell(asked: Question, pos: int, layer: int | None, head: int | None) -> Cell | None:
@@ -105,6 +115,29 @@ def _idle(asked: Question, cell: Cell) -> str:
     if cell.pos < places.n_shared:
         return "Both runs are the same up to there, so the patch changes nothing."
     return ""
+
+
+def numbers(
+    a: Trace,
+    *,
+    other: Trace,
+    n_prompt: int,
+    other_n_prompt: int,
+    layer: int | None,
+    target: int | None,
+    against: int | None,
+    site: Site,
+    direction: str,
+    result: Mapping[str, np.ndarray] | None,
+) -> Table:
+    """Next tokens of both prompts and, where a patch is chosen, of the patched run. Raises: as `question`."""
+    ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
+    answers = {"target": target, "against": against}
+    asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction)  # type: ignore[arg-type]
+    found = CellPatch.from_arrays(result) if result is not None else None
+    ids, shown = likeliest_in_any(logits_of(asked, a, other, found))
+    names = token_names(token_texts(ids), numbers=ids)
+    return columns("probability of the next token", "token", names, {str(run): each for run, each in shown.items()})
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -160,6 +193,7 @@ PATCH_CELL: Final = Panel(
     marks="vocabulary",
     knobs=(SITE, DIRECTION, SCALE),
     draw=draw,
+    numbers=numbers,
     work=work,
     pairs=True,
 )

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from dashapp.analysis.table import Table, counted, token_names
 from dashapp.errors import OtherModels, OtherPlaces
 from dashapp.experiments.sweeps import (
     HEAD_SITES,
@@ -141,7 +142,7 @@ def draw(a: Trace, *, frame: Frame, metric: Metric, result: Mapping[str, np.ndar
         rows="head" if asked.site == "z_pos" else "layer",
         texts=None if is_of_heads else token_texts(asked.target),
         slot=asked.into,
-        unit=_unit(found, metric),
+        unit=effect_unit(found, metric),
         refused=() if is_of_heads else places.refused.tolist(),
         layer=asked.layer if asked.site == "z_pos" else None,
     )
@@ -150,6 +151,34 @@ def draw(a: Trace, *, frame: Frame, metric: Metric, result: Mapping[str, np.ndar
     figure = effect_map(found.effects(metric) if found else None, shown, (n_row, n_column), frame=frame)
     foot = _found_words(asked, found, metric) if found else _offer(asked, places, a)
     return Drawn(figure=figure, foot=f"{foot} {_left_out(asked, places)}".strip())
+
+
+def numbers(
+    a: Trace,
+    *,
+    other: Trace,
+    n_prompt: int,
+    other_n_prompt: int,
+    layer: int | None,
+    target: int | None,
+    against: int | None,
+    site: Site,
+    direction: str,
+    metric: Metric,
+    result: Mapping[str, np.ndarray] | None,
+) -> Table:
+    """What each patch moved. Raises: as `question`."""
+    assert result is not None, "who takes the numbers has waited for them"
+    ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
+    answers = {"target": target, "against": against}
+    asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction)  # type: ignore[arg-type]
+    found = Sweep.from_arrays(result)
+    values = found.effects(metric)
+    is_of_heads = asked.site in HEAD_SITES
+    across = counted(values.shape[1]) if is_of_heads else token_names(token_texts(asked.target))
+    axes = {"head" if asked.site == "z_pos" else "layer": counted(len(values))}
+    axes |= {"head" if is_of_heads else f"token of {asked.into}": across}
+    return Table(f"{METRIC_NAMES[metric]}, {effect_unit(found, metric)}", values, axes)
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -161,7 +190,8 @@ METRIC_NAMES: Final[dict[Metric, str]] = {
 }
 
 
-def _unit(found: Sweep | None, metric: Metric) -> str:
+def effect_unit(found: Sweep | None, metric: Metric) -> str:
+    """What a cell's number is."""
     if found is None or found.is_normalised(metric):
         return "share of the way from one run to the other"
     return "nats moved (the runs are too close for shares)"
@@ -256,6 +286,7 @@ PATCHING: Final = Panel(
         ),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
     starts=True,
     pairs=True,

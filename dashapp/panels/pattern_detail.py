@@ -8,6 +8,7 @@ import numpy as np
 
 from dashapp.analysis.pairs import match
 from dashapp.analysis.stages import Stage
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.attention import N_DETAIL, N_DETAIL_NARROW, SHADES, Shade, square_detail, weight
 from dashapp.figures.theme import Frame
 from dashapp.panels.formulas import Formula
@@ -61,6 +62,26 @@ def _left_out(n_tokens: int, rows: tuple[int, int], columns: tuple[int, int]) ->
     )
 
 
+def numbers(
+    trace: Trace,
+    *,
+    pos: int,
+    key_pos: int | None,
+    layer: int | None,
+    head: int | None,
+    stage: Stage,
+    first: First,
+    is_narrow: bool,
+) -> Table:
+    """The weights or scores around the pair. Raises: WeightsMissing, for value norms alone."""
+    pair = chosen_pair(trace, pos, key_pos, layer, head)
+    whole, names = staged(trace, pair.of, stage, first), token_names(trace.token_texts)
+    n = N_DETAIL_NARROW if is_narrow else N_DETAIL
+    rows, keys = (slice(*around(each, trace.n_tokens, n)) for each in (pair.pos, pair.key))
+    axes = {"query": names[rows], "key": names[keys]}
+    return Table(f"{whole.quantity}, {whole.where}", whole.values[rows, keys], axes)
+
+
 PATTERN_DETAIL = Panel(
     name="pattern-detail",
     title="Around the pair",
@@ -80,4 +101,5 @@ PATTERN_DETAIL = Panel(
         FIRST,
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -10,6 +10,7 @@ import numpy as np
 from dashapp.analysis.embeddings import dimensions as measured_dimensions
 from dashapp.analysis.embeddings import pca, similarity
 from dashapp.analysis.positions import position_table, sum_parts
+from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.errors import NotADimension
 from dashapp.figures.embeddings import similarity_square
 from dashapp.figures.numbers import percent
@@ -98,6 +99,39 @@ def _all_positions(trace: Trace) -> str:
     return f"All {trace.config.n_ctx:,} positions of the model; this text fills {trace.n_tokens:,}."
 
 
+def numbers_of_likeness(trace: Trace, *, centre: Centre) -> Table:
+    """The cosine of every two positions."""
+    values = similarity(position_table(trace), centred=centre == "mean").cosines
+    places = counted(len(values))
+    return Table("cosine of positional embeddings", values, {"position": places, "other position": places})
+
+
+def numbers_of_curve(trace: Trace, *, dimensions: Dimensions, first: str) -> Table:
+    """Where each position is on the curve."""
+    points = pca(position_table(trace), n_components=int(dimensions), without_first=first == "out").points
+    axes = {"position": counted(len(points)), "component": [str(i + 1) for i in range(points.shape[1])]}
+    return Table("place of positional embeddings on their principal components", points, axes)
+
+
+def numbers_of_lines(trace: Trace, *, shown: str) -> Table:
+    """The chosen dimensions at every position. Raises: NotADimension."""
+    table = position_table(trace)
+    wanted = (
+        dimensions_of(shown, d_model=table.shape[1])
+        if shown.strip()
+        else measured_dimensions(table).by_variance[:N_LINES].tolist()
+    )
+    axes = {"position": counted(len(table)), "dimension": [str(number) for number in wanted]}
+    return Table("positional embeddings", table[:, wanted], axes)
+
+
+def numbers_of_shares(trace: Trace) -> Table:
+    """The three terms of each token's squared length."""
+    parts = sum_parts(trace)
+    measures = {"token ‖t‖²": parts.token, "position ‖p‖²": parts.position, "both together 2 t·p": parts.both}
+    return columns("parts of the squared length ‖t + p‖²", "token", token_names(trace.token_texts), measures)
+
+
 POSITION_LIKENESS = Panel(
     name="position-likeness",
     title="Likeness of positions",
@@ -115,6 +149,7 @@ POSITION_LIKENESS = Panel(
     marks="matrix",
     knobs=(Knob(name="centre", label="Cosine", options={"raw": "as it is", "mean": "without the mean"}),),
     draw=draw_likeness,
+    numbers=numbers_of_likeness,
 )
 
 POSITION_CURVE = Panel(
@@ -135,6 +170,7 @@ POSITION_CURVE = Panel(
         Knob(name="first", label="Position 0", options={"in": "as the others", "out": "not for the axes"}),
     ),
     draw=draw_curve,
+    numbers=numbers_of_curve,
 )
 
 POSITION_LINES = Panel(
@@ -151,6 +187,7 @@ POSITION_LINES = Panel(
     marks="pos",
     knobs=(TextKnob(name="shown", label="Dimensions", example="0, 1, 2"),),
     draw=draw_lines,
+    numbers=numbers_of_lines,
 )
 
 SUM_SHARES = Panel(
@@ -168,4 +205,5 @@ SUM_SHARES = Panel(
     ),
     marks="pos",
     draw=draw_shares,
+    numbers=numbers_of_shares,
 )

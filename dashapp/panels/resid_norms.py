@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from dashapp.analysis.activations import ResidualNorms, residual_norms
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.activations import Against, norm_map
 from dashapp.figures.theme import Frame
+from dashapp.figures.token_map import point_name
 from dashapp.panels.formulas import Formula
 from dashapp.panels.mlp_neurons import cropped
 from dashapp.panels.panel import Drawn, Knob, Panel
@@ -42,6 +44,15 @@ def _first_token(measured: ResidualNorms) -> str:
     )
 
 
+def numbers(trace: Trace) -> Table:
+    """The length at every point and token, which both colours come from."""
+    norms = residual_norms(trace).norms
+    points = [point_name(point, len(norms)) for point in range(len(norms))]
+    return Table(
+        "length of the residual stream (L2 norm)", norms, {"point": points, "token": token_names(trace.token_texts)}
+    )
+
+
 RESID_NORMS = Panel(
     name="resid-norms",
     title="Length of the residual stream",
@@ -71,4 +82,5 @@ RESID_NORMS = Panel(
         ),
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from dashapp.analysis.table import Table
 from dashapp.analysis.writes import LargestDimensions, Writes, largest_dimensions, writes
 from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
@@ -92,6 +93,22 @@ def _together(found: LargestDimensions, trace: Trace) -> str:
     )
 
 
+def numbers_of_writes(trace: Trace, *, pos: int | None, measure: Measure, of: Of) -> Table:
+    """What embeddings, attention and MLP of each layer wrote. pos: the selected token, None where means are drawn."""
+    values = told(writes(trace), measure, pos if of == "token" else None)
+    layers = [f"{part} of layer {layer}" for layer in range(trace.config.n_layer) for part in ("attention", "MLP")]
+    return Table(MEASURES[measure], values, {"part": ["embeddings", *layers]})
+
+
+def numbers_of_dimensions(trace: Trace, *, pos: int | None, of: Of, colour: Colour) -> Table:
+    """The largest dimensions at every point. pos: the selected token, None where means are drawn."""
+    found = largest_dimensions(trace, at=pos if of == "token" else None, n_shown=N_SHOWN)
+    values = found.shares if colour == "share" else found.values
+    points = [point_name(point, values.shape[1]) for point in range(values.shape[1])]
+    quantity = "share of the squared length" if colour == "share" else "value of the residual stream"
+    return Table(quantity, values, {"dimension": [str(number) for number in found.dimensions], "point": points})
+
+
 _TOKENS: Final = Knob(
     name="of", label="Tokens", options={"token": "the selected one", "mean": "mean of all but the first"}
 )
@@ -121,6 +138,7 @@ RESID_WRITES = Panel(
         _TOKENS,
     ),
     draw=draw_writes,
+    numbers=numbers_of_writes,
 )
 
 RESID_DIMENSIONS = Panel(
@@ -146,4 +164,5 @@ RESID_DIMENSIONS = Panel(
         Knob(name="colour", label="Colours", options={"share": "share of the squared length", "value": "value"}),
     ),
     draw=draw_dimensions,
+    numbers=numbers_of_dimensions,
 )

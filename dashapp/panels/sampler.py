@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from dashapp.analysis.sampler import SamplerSteps, number_drawn, sampler_rows, sampler_steps
+from dashapp.analysis.table import Table, columns, token_names
 from dashapp.figures.numbers import percent
 from dashapp.figures.sampler import sampler_table
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.model.sampling import SamplingSettings
-from dashapp.model.tokenizer import token_text
+from dashapp.model.tokenizer import token_text, token_texts
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
@@ -32,11 +35,7 @@ def draw(
 ) -> Drawn:
     """The likeliest tokens, the one that came, and all others by what becomes of them, step by step."""
     run = drawn_with or SamplingSettings()
-    settings = SamplingSettings(
-        temperature=run.temperature if temperature == AS_RUN else float(temperature),
-        top_k=run.top_k if top_k == AS_RUN else int(top_k),
-        top_p=run.top_p if top_p == AS_RUN else float(top_p),
-    )
+    settings = settings_of(drawn_with, temperature, top_k, top_p)
     number = number_drawn(run.seed, pos + 1 - n_prompt) if _was_drawn(trace, pos, n_prompt, drawn_with) else None
     steps = sampler_steps(trace, pos, settings, u=number if settings.temperature else None)
     rows = sampler_rows(steps, n_first=N_FIRST)
@@ -95,6 +94,36 @@ def _what_came(steps: SamplerSteps) -> str:
     return f"{name}, which these settings never draw, {cut}."
 
 
+def settings_of(drawn_with: SamplingSettings | None, temperature: str, top_k: str, top_p: str) -> SamplingSettings:
+    """What the knobs say, and where they leave it to the run, what that was drawn with."""
+    run = drawn_with or SamplingSettings()
+    return SamplingSettings(
+        temperature=run.temperature if temperature == AS_RUN else float(temperature),
+        top_k=run.top_k if top_k == AS_RUN else int(top_k),
+        top_p=run.top_p if top_p == AS_RUN else float(top_p),
+    )
+
+
+def numbers(
+    trace: Trace, *, pos: int, drawn_with: SamplingSettings | None, temperature: str, top_k: str, top_p: str
+) -> Table:
+    """The whole vocabulary through the steps, the likeliest first."""
+    steps = sampler_steps(trace, pos, settings_of(drawn_with, temperature, top_k, top_p))
+    final = np.zeros(len(steps.ids))
+    final[: len(steps.final)] = steps.final
+    return columns(
+        f"the sampler's steps after {token_names(trace.token_texts)[pos]}",
+        "token",
+        token_names(token_texts(steps.ids), numbers=steps.ids),
+        {
+            "logit": steps.logits,
+            "probability": steps.probs,
+            "probability after temperature": steps.tempered,
+            "probability to be drawn": final,
+        },
+    )
+
+
 SAMPLER = Panel(
     name="sampler",
     title="The sampler, step by step",
@@ -137,4 +166,5 @@ SAMPLER = Panel(
         ),
     ),
     draw=draw,
+    numbers=numbers,
 )

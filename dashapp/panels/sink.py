@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dashapp.analysis.attention import head_scores, head_to_begin_with
+from dashapp.analysis.table import Table, counted, token_names
 from dashapp.figures.attention import weight
 from dashapp.figures.sink import sink_heads, sink_rows
 from dashapp.figures.theme import Frame
@@ -36,6 +37,21 @@ def draw_rows(trace: Trace, *, layer: int | None, head: int | None, frame: Frame
     return Drawn(figure=figure, foot=f"{said} The first token gives all to itself: it sees nothing else.")
 
 
+def numbers_of_heads(trace: Trace) -> Table:
+    """What each head gives to the first token on average."""
+    values = head_scores(trace).first
+    axes = {"layer": counted(len(values)), "head": counted(values.shape[1])}
+    return Table("attention to the first token, mean over the others", values, axes)
+
+
+def numbers_of_rows(trace: Trace, *, layer: int | None, head: int | None) -> Table:
+    """What each token gives to the first, in the selected head."""
+    of = selected_head(layer, head) or head_to_begin_with(trace)
+    values = trace.read("attn_first", of.layer)[of.head]
+    about = f"attention to the first token, layer {of.layer} head {of.head}"
+    return Table(about, values, {"token": token_names(trace.token_texts)})
+
+
 _SINK: Final = (
     "Many heads of trained models give most of their attention to the first token, whatever it is: a softmax must give "
     "its 1 to somebody, and there it does little, for the first token’s value is short in such heads.",
@@ -50,6 +66,7 @@ SINK_HEADS = Panel(
     about=(*_SINK, "It does not show whether a head is idle: one that rests there on this text may work on another."),
     marks="head",
     draw=draw_heads,
+    numbers=numbers_of_heads,
 )
 
 SINK_ROWS = Panel(
@@ -60,4 +77,5 @@ SINK_ROWS = Panel(
     reads=("layer", "head"),
     marks="pos",
     draw=draw_rows,
+    numbers=numbers_of_rows,
 )

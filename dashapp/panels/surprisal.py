@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from dashapp.analysis.predictions import Surprisals, surprisals
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.generation import surprisal
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Panel
 from dashapp.traces.record import Trace
@@ -42,6 +43,12 @@ def perplexity(mean_bits: float) -> str:
     return f"{found:,.0f}" if found >= 1000 else f"{found:.3g}"
 
 
+def numbers(trace: Trace, *, units: Units) -> Table:
+    """The surprisal of each token; none of the first."""
+    values = surprisals(trace).bits * per_bit(units)
+    return Table(f"surprisal ({units})", values, {"token": token_names(trace.token_texts)})
+
+
 SURPRISAL = Panel(
     name="surprisal",
     title="Surprisal of each token",
@@ -61,4 +68,5 @@ SURPRISAL = Panel(
     reads=("n_prompt",),
     marks="pos",
     draw=draw,
+    numbers=numbers,
 )

@@ -10,6 +10,7 @@ import numpy as np
 from dashapp.analysis.attention import Strongest, TokenAttention, strongest, token_attention
 from dashapp.analysis.rollout import MOST_FLOW_TOKENS, rollout
 from dashapp.analysis.stages import layer_mean, without_first
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.attention import SHADES, Scale, Shade, Square, attention_square, token_bars, weight
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
@@ -38,7 +39,7 @@ def draw_square(
 ) -> Drawn:
     """Mean patterns or rollout between all tokens. result: of the rollout's work, where it takes long."""
     at = 0 if layer is None else layer
-    found = None if mix == "layer" else _rolled(trace, first, result)
+    found = None if mix == "layer" else rolled(trace, first, result)
     note = HIDDEN if first == "hidden" else ""
     if found is None:
         values = layer_mean(trace, at)
@@ -77,7 +78,7 @@ def draw_origins(
     result: Mapping[str, np.ndarray] | None = None,
 ) -> Drawn:
     """What of the input may have reached one token. result: of the work below."""
-    weights, said = _origins(trace, pos, method, first, result)
+    weights, said = origins(trace, pos, method, first, result)
     whole = np.zeros(trace.n_tokens)
     whole[: len(weights)] = weights
     found = TokenAttention(pos=pos, direction="looks_at", of=None, weights=whole)
@@ -97,7 +98,7 @@ def origins_work(trace: Trace, *, pos: int, method: Method, first: First, **_oth
     return None if trace.n_tokens <= AT_ONCE else _rollout_work(trace, first)
 
 
-def _origins(
+def origins(
     trace: Trace, pos: int, method: Method, first: First, result: Mapping[str, np.ndarray] | None
 ) -> tuple[np.ndarray, str]:
     """float [pos or more], and what it is."""
@@ -110,15 +111,15 @@ def _origins(
     late = f"Flow takes long, so it is for the first {MOST_FLOW_TOKENS} tokens alone. " if not _fits(pos) else ""
     early = "Flow is being computed, which takes long. " if _fits(pos) else late
     lacking = early if method == "flow" else ""
-    rolled = None if "flow" in (result or {}) else _rolled(trace, first, result)
-    if rolled is None:
+    shares = None if "flow" in (result or {}) else rolled(trace, first, result)
+    if shares is None:
         mean = token_attention(trace, pos, direction="looks_at", of=None).weights
         return mean, f"{lacking}Until rollout is there, this is the mean attention of {this} over all heads."
     said = f"{lacking}Rollout: the share of each token in {this} after all layers; shares sum to 1."
-    return rolled["rollout"][pos].astype(np.float64), said
+    return shares["rollout"][pos].astype(np.float64), said
 
 
-def _rolled(trace: Trace, first: First, result: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:
+def rolled(trace: Trace, first: First, result: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:
     """Rollout and mean patterns: at once for a short prompt, else what the work left."""
     return rollout(trace, is_first_out=first == "hidden") if trace.n_tokens <= AT_ONCE else result
 
@@ -129,6 +130,33 @@ def _rollout_work(trace: Trace, first: First) -> Work:
 
 def _fits(pos: int) -> bool:
     return pos < MOST_FLOW_TOKENS
+
+
+def numbers_of_square(
+    trace: Trace, *, layer: int | None, mix: Mix, first: First, result: Mapping[str, np.ndarray] | None
+) -> Table:
+    """The mean patterns or the rollout, of every pair of tokens."""
+    found = None if mix == "layer" else rolled(trace, first, result)
+    if found is None:
+        values, what = layer_mean(trace, layer or 0), f"mean attention of the heads of layer {layer or 0}"
+    elif mix == "all":
+        values, what = found["mean"], "mean attention of all heads"
+    else:
+        values, what = found["rollout"], "attention rollout"
+    if first == "hidden" and mix != "rollout":
+        values = without_first(values)
+    names = token_names(trace.token_texts)
+    return Table(what, values, {"query": names, "key": names})
+
+
+def numbers_of_origins(
+    trace: Trace, *, pos: int, method: Method, first: First, result: Mapping[str, np.ndarray] | None
+) -> Table:
+    """The share or flow of every token up to the selected one."""
+    values, _said = origins(trace, pos, method, first, result)
+    names = token_names(trace.token_texts)
+    axes = {"token": names[: pos + 1]}
+    return Table(f"{'flow to' if result and 'flow' in result else 'share in'} {names[pos]}", values[: pos + 1], axes)
 
 
 _CAVEAT: Final = (
@@ -159,6 +187,7 @@ HEADS_TOGETHER = Panel(
         Knob(name="shade", label="Colour", options=SHADES),
     ),
     draw=draw_square,
+    numbers=numbers_of_square,
     work=square_work,
 )
 
@@ -183,5 +212,6 @@ TOKEN_ORIGINS = Panel(
         Knob(name="scale", label="Scale", options={"whole": "0 to 1", "fit": "fit the longest bar"}, start="fit"),
     ),
     draw=draw_origins,
+    numbers=numbers_of_origins,
     work=origins_work,
 )

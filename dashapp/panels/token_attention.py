@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashapp.analysis.attention import Direction, Strongest, TokenAttention, strongest, token_attention
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.attention import Scale, token_bars, weight
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
@@ -39,6 +40,14 @@ def _foot(found: TokenAttention, top: Strongest, trace: Trace) -> str:
     return f"{where} {tokens} can look at {this}, itself included; on average it is given {weight(total / n_able)}."
 
 
+def numbers(trace: Trace, *, pos: int, layer: int | None, head: int | None, direction: Direction) -> Table:
+    """The weight of every token."""
+    found = token_attention(trace, pos, direction=direction, of=selected_head(layer, head))
+    names = token_names(trace.token_texts)
+    verb = "from" if direction == "looks_at" else "to"
+    return Table(f"attention {verb} {names[pos]}", found.weights, {"token": names})
+
+
 TOKEN_ATTENTION = Panel(
     name="token-attention",
     title="One token",
@@ -59,4 +68,5 @@ TOKEN_ATTENTION = Panel(
         Knob(name="scale", label="Scale", options={"whole": "0 to 1", "fit": "fit the longest bar"}),
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -8,8 +8,9 @@ import numpy as np
 
 from dashapp.analysis.attention import Direction, Head, looked_at_by, looks_at, token_attention
 from dashapp.analysis.pairs import sources
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.attention import weight
-from dashapp.figures.lines import HUES, HeadLines, least_drawn, token_lines
+from dashapp.figures.lines import HUES, HeadLines, least_drawn, name_of, token_lines
 from dashapp.figures.theme import Frame
 from dashapp.panels.formulas import Formula
 from dashapp.panels.head_pattern import selected_head
@@ -35,7 +36,7 @@ def draw(
 ) -> Drawn:
     """Lines from or to the selected token, in the selected head, its layer, or the heads that look hardest."""
     of, said = chosen_heads(trace, pos, layer, head, which)
-    rows = [_weights(trace, pos, each, direction) for each in of]
+    rows = [weights_of(trace, pos, each, direction) for each in of]
     listed = listed_tokens(np.max(rows, axis=0), pos)
     heads = [HeadLines(of=each, weights=row[listed]) for each, row in zip(of, rows, strict=True)]
     figure = token_lines(heads, listed, pos=pos, direction=direction, texts=trace.token_texts, frame=frame)
@@ -77,12 +78,24 @@ def listed_tokens(weights: np.ndarray, pos: int) -> np.ndarray:
     return np.sort(np.array([pos, *order[: MOST_LISTED - 1]]))
 
 
-def _weights(trace: Trace, pos: int, of: Head | None, direction: Direction) -> np.ndarray:
+def weights_of(trace: Trace, pos: int, of: Head | None, direction: Direction) -> np.ndarray:
+    """One token's weights in a head, or the mean over all: float64 [pos]."""
     if of is None:
         return token_attention(trace, pos, direction=direction, of=None).weights
     measure = looks_at if direction == "looks_at" else looked_at_by
     row: np.ndarray = measure(trace, of.layer, pos)[of.head]
     return row
+
+
+def numbers(
+    trace: Trace, *, pos: int, layer: int | None, head: int | None, direction: Direction, which: Which
+) -> Table:
+    """The weight of every token in each of the heads."""
+    heads, _why = chosen_heads(trace, pos, layer, head, which)
+    values = np.stack([weights_of(trace, pos, each, direction) for each in heads])
+    names = token_names(trace.token_texts)
+    verb = "from" if direction == "looks_at" else "to"
+    return Table(f"attention {verb} {names[pos]}", values, {"head": [name_of(of) for of in heads], "token": names})
 
 
 TOKEN_LINES = Panel(
@@ -111,4 +124,5 @@ TOKEN_LINES = Panel(
         ),
     ),
     draw=draw,
+    numbers=numbers,
 )

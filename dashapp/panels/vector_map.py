@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from dashapp.analysis.embeddings import pca, similarity, vectors
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.embeddings import Colouring, by_likeness, by_part, by_position, by_token, vector_map
 from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
@@ -170,6 +171,26 @@ def by_umap(points: np.ndarray, *, n_neighbors: int, min_dist: str, metric: str,
     return Placed(points=points, axes=("UMAP 1 (no unit)", "UMAP 2 (no unit)"), said=said)
 
 
+def numbers(
+    trace: Trace,
+    *,
+    layer: int | None,
+    of: Which,
+    method: Method,
+    first: First,
+    result: Mapping[str, np.ndarray] | None,
+) -> Table:
+    """Where each token is on the map."""
+    shown = vectors(trace, chosen(of, layer).of)
+    if method == "umap" and result is not None:
+        points, name = result["points"], "UMAP"
+    else:
+        placed = by_pca(shown, n_components=3 if method == "pca3" else 2, without_first=first == "out")
+        points, name = placed.points, "component"
+    axes = {"token": token_names(trace.token_texts), name: [str(i + 1) for i in range(points.shape[1])]}
+    return Table(f"place on the map of {VECTORS.options[of]}", points, axes)
+
+
 VECTOR_MAP = Panel(
     name="vector-map",
     title="Map of tokens",
@@ -214,5 +235,6 @@ VECTOR_MAP = Panel(
         Knob(name="seed", label="UMAP: seed", options={"0": "0", "1": "1", "2": "2"}),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
 )

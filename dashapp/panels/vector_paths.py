@@ -8,8 +8,9 @@ from typing import Final, Literal
 import numpy as np
 
 from dashapp.analysis.layers import paths, states_between_layers
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.numbers import percent
-from dashapp.figures.paths import path_map
+from dashapp.figures.paths import path_map, state_names
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import Work
@@ -76,6 +77,16 @@ def leaves_out(trace: Trace, first: First) -> bool:
     return first == "out" and trace.n_tokens > 2
 
 
+def numbers(trace: Trace, *, first: First, result: Mapping[str, np.ndarray] | None) -> Table:
+    """Where every token is after each layer."""
+    assert result is not None, "who takes the numbers has waited for them"
+    points = np.array(result["points"])
+    if leaves_out(trace, first):
+        points[:, 0] = np.nan
+    axes = {"state": state_names(len(points)), "token": token_names(trace.token_texts), "component": ["1", "2"]}
+    return Table("place on the plane of all states", points, axes)
+
+
 VECTOR_PATHS = Panel(
     name="vector-paths",
     title="Paths through the layers",
@@ -98,5 +109,6 @@ VECTOR_PATHS = Panel(
         Knob(name="others", label="Other tokens", options={"lines": "their paths", "ends": "their ends"}),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
 )

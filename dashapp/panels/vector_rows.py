@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dashapp.analysis.embeddings import Dimensions, dimensions, vectors
+from dashapp.analysis.table import Table, counted, token_names
 from dashapp.figures.embeddings import N_MARKED, Order, colour_limit, pooled, vector_rows
 from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame
@@ -52,6 +53,13 @@ def _pooling(values: np.ndarray, frame: Frame) -> str:
     return f"Too many to show each: a cell is {' × '.join(cell)} and has the value furthest from zero."
 
 
+def numbers(trace: Trace, *, layer: int | None, of: Which) -> Table:
+    """Every value of the chosen vectors, dimensions in their own order."""
+    values = vectors(trace, chosen(of, layer).of)
+    axes = {"token": token_names(trace.token_texts), "dimension": counted(values.shape[1])}
+    return Table(VECTORS.options[of], values, axes)
+
+
 VECTOR_ROWS = Panel(
     name="vector-rows",
     title="Vectors",
@@ -76,4 +84,5 @@ VECTOR_ROWS = Panel(
         Knob(name="order", label="Dimensions", options={"number": "as they are", "variance": "most variable first"}),
     ),
     draw=draw,
+    numbers=numbers,
 )

@@ -6,6 +6,7 @@ import math
 from typing import Literal
 
 from dashapp.analysis.embeddings import Similarity, similarity, vectors
+from dashapp.analysis.table import Table, token_names
 from dashapp.figures.attention import tokens_a_cell
 from dashapp.figures.embeddings import EXACT_BELOW, N_CROPPED, similarity_square
 from dashapp.figures.theme import Frame
@@ -61,6 +62,13 @@ def limits(n_tokens: int, frame: Frame, *, of: str = "token") -> str:
     return " ".join(part for part in (cropped, pooled, rounded) if part)
 
 
+def numbers(trace: Trace, *, layer: int | None, of: Which, centre: Centre) -> Table:
+    """The cosine of every two tokens."""
+    values = similarity(vectors(trace, chosen(of, layer).of), centred=centre == "mean").cosines
+    names = token_names(trace.token_texts)
+    return Table(f"cosine of {VECTORS.options[of]}", values, {"token": names, "other token": names})
+
+
 VECTOR_SIMILARITY = Panel(
     name="vector-similarity",
     title="Likeness of tokens",
@@ -83,4 +91,5 @@ VECTOR_SIMILARITY = Panel(
     marks="matrix",
     knobs=(VECTORS, Knob(name="centre", label="Cosine", options={"raw": "as it is", "mean": "without the mean"})),
     draw=draw,
+    numbers=numbers,
 )

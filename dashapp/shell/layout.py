@@ -8,6 +8,7 @@ from dash import dcc, html, page_container
 
 from dashapp import ids
 from dashapp.panels.panel import aria
+from dashapp.panels.taking import dialog
 from dashapp.shell.header import header
 from dashapp.shell.models import demo_note
 from dashapp.shell.prompt_bar import prompt_bar
@@ -24,6 +25,7 @@ def layout() -> html.Div:
             html.A("Skip to the figures", href="#page", className="skip"),
             toasts(),
             token_card(),
+            dialog(),
             dcc.Location(id=ids.LOCATION, refresh=False),
             header(),
             demo_note(),

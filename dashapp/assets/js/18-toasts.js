@@ -5,7 +5,7 @@
 (function () {
   "use strict";
 
-  const ENDPOINTS = ["/_dash-update-component", "/strip-attention", "/strip-measures", "/tokens-of-text", "/merges-of-token"]; // where this page asks the server
+  const ENDPOINTS = ["/_dash-update-component", "/strip-attention", "/strip-measures", "/tokens-of-text", "/merges-of-token", "/take-away"]; // where this page asks the server
   const QUIET = 10000; // ms after a dismissal in which the same is not said again
   const AMONG_MOST = 4; // stand there at once
 

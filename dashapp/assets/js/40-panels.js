@@ -602,6 +602,7 @@
    */
   function drawn(_figure, fault, asked, says) {
     requestAnimationFrame(() => attach(20));
+    window.dash_clientside.takeaway.remember(window.dash_clientside.callback_context.outputs_list[0].id, fault ? null : asked);
     return [fault ? null : asked, says === DRAWING ? SHOWN : window.dash_clientside.no_update];
   }
 

@@ -1,0 +1,41 @@
+"use strict";
+
+const test = require("node:test");
+const assert = require("node:assert/strict");
+const takeaway = require("../../dashapp/assets/js/80-takeaway.js");
+
+const LOOKS = { paper: "#fff", ink: "#111", muted: "#666", fonts: "@font-face{}" };
+const FIGURE = '<svg class="main-svg" width="300" height="200"><g/></svg>';
+
+test("a text is broken where it has no more room", () => {
+  assert.deepEqual(takeaway.wrapped("one two three", 7, (line) => line.length), ["one two", "three"]);
+  assert.deepEqual(takeaway.wrapped("extraordinary a", 5, (line) => line.length), ["extraordinary", "a"]);
+  assert.deepEqual(takeaway.wrapped(" \n ", 5, (line) => line.length), []);
+});
+
+test("a picture has title and question above the figure and the foot below it", () => {
+  const said = { title: ["One head"], question: ["Which?"], foot: ["Rows sum to 1.", "More."] };
+  const { svg, width, height } = takeaway.framed(FIGURE, { width: 300, height: 200 }, said, LOOKS);
+  const heights = [...svg.matchAll(/<text x="\d+" y="([\d.]+)"/g)].map((found) => Number(found[1]));
+  const start = Number(/<svg x="16" y="([\d.]+)"/.exec(svg)[1]);
+  assert.equal(width, 332);
+  assert.ok(heights[0] < heights[1] && heights[1] < start);
+  assert.ok(heights[2] > start + 200 && heights[3] > heights[2] && heights[3] < height);
+});
+
+test("a figure without a foot ends at its margin", () => {
+  const { height } = takeaway.framed(FIGURE, { width: 300, height: 200 }, { title: [], question: [], foot: [] }, LOOKS);
+  assert.equal(height, 232);
+});
+
+test("what a panel says cannot become markup of a picture", () => {
+  const said = { title: ['<script>"&'], question: [], foot: [] };
+  const { svg } = takeaway.framed(FIGURE, { width: 300, height: 200 }, said, LOOKS);
+  assert.ok(svg.includes("&#60;script&#62;&#34;&#38;"));
+});
+
+test("the name of a file is what the server says, and no path", () => {
+  assert.equal(takeaway.fileName('attachment; filename="gelu-12ab.csv"'), "gelu-12ab.csv");
+  assert.equal(takeaway.fileName('attachment; filename="../x"'), "figure");
+  assert.equal(takeaway.fileName(null), "figure");
+});
