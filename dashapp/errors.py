@@ -606,11 +606,11 @@ class TraceGone(JobError):
 
 
 class NotThereYet(JobError):
-    def __init__(self, work: str, *, starts: bool) -> None:
+    def __init__(self, work: str) -> None:
         super().__init__(
             "Numbers that a job computes can be taken away when it has finished.",
             f"Here it has not: {work}.",
-            "Press Start below the figure and wait for it." if starts else "Wait until the figure is complete.",
+            "Begin it at the figure, where it waits for that, and wait until the figure is complete.",
         )
 
 

@@ -90,6 +90,14 @@ SNIPPET_COPY: Final = "snippet-copy"
 SNIPPET_CLOSE: Final = "snippet-close"
 SNIPPET_SAID: Final = "snippet-said"
 
+# The prompts that were run in this browser.
+HISTORY: Final = "history"
+HISTORY_LIST: Final = "history-list"
+HISTORY_NONE: Final = "history-none"
+HISTORY_CLEAR: Final = "history-clear"
+HISTORY_UNDO: Final = "history-undo"
+HISTORY_SAID: Final = "history-said"
+
 # Of each slot: its prompt bar and strip, as `of(GO, "a")`.
 SLOT: Final = "slot"
 SLOT_NAME: Final = "slot-name"  # its letter, for the functions in the browser that serve every slot

@@ -95,7 +95,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "JobStopped": ({}, ()),
     "JobLost": ({}, ()),
     "TraceGone": ({}, ()),
-    "NotThereYet": ({"work": "UMAP", "starts": True}, ("UMAP", "Press Start")),
+    "NotThereYet": ({"work": "UMAP"}, ("has not: UMAP.",)),
     "UnexpectedFailure": ({"failure_id": "1f2e3d4c"}, ()),
 }
 

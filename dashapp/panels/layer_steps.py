@@ -15,7 +15,7 @@ from dashapp.jobs.works import Work
 from dashapp.panels import vector_paths
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
-from dashapp.panels.vector_paths import First, leaves_out
+from dashapp.panels.vector_paths import First, leaves_out, numbers
 from dashapp.traces.record import Trace
 
 Extent = Literal["each", "all"]
@@ -88,5 +88,6 @@ LAYER_STEPS = Panel(
         Knob(name="extent", label="Extent", options={"each": "each layer fills the map", "all": "one for all layers"}),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
 )

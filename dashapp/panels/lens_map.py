@@ -178,10 +178,9 @@ def numbers(
     colour: Colour,
     scale: Scale,
     units: Units,
-    result: Mapping[str, np.ndarray] | None,
+    result: Mapping[str, np.ndarray],
 ) -> Table:
     """At every point and token: the likeliest token's id, and what the colours show."""
-    assert result is not None, "who takes the numbers has waited for them"
     found = LensMap.from_arrays(result)
     shown = values_of(trace, found, colour, scale, target)
     name = COLOUR.options[colour]

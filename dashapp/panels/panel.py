@@ -132,8 +132,8 @@ class Panel:
     draw has `result` too: its arrays by name, None while they are not there. starts: a work that waits for a press of
     Start.
     numbers: what the figure shows as a table, to be taken away (`takeaway`): of the arguments of draw those that it
-    names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there. None where there are none to
-    take: then no_numbers says why.
+    names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there, and one that is not annotated
+    as optional always. None where there are none to take: then no_numbers says why.
     pairs: it shows what two prompts have to do with each other, and stands once on Compare: draw and work have `other`
     too, slot b's trace, and for each field of `OF_A_PROMPT` that they read `other_…`, as it is in b.
     """

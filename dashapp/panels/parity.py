@@ -73,9 +73,8 @@ def remedy(parity: Parity) -> str:
     return "In float64 this is no rounding: one of the two computes something else."
 
 
-def numbers(trace: Trace, *, result: Mapping[str, np.ndarray] | None) -> Table:
+def numbers(trace: Trace, *, result: Mapping[str, np.ndarray]) -> Table:
     """The largest difference in each place, and the largest value there."""
-    assert result is not None, "who takes the numbers has waited for them"
     parity, n_layer = Parity.from_arrays(result), trace.config.n_layer
     streams = ["stream of the embeddings", *(f"stream out of layer {layer}" for layer in range(n_layer))]
     places = [*streams, *(f"attention of layer {layer}" for layer in range(n_layer)), "logits"]

@@ -165,10 +165,9 @@ def numbers(
     site: Site,
     direction: str,
     metric: Metric,
-    result: Mapping[str, np.ndarray] | None,
+    result: Mapping[str, np.ndarray],
 ) -> Table:
     """What each patch moved. Raises: as `question`."""
-    assert result is not None, "who takes the numbers has waited for them"
     ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
     answers = {"target": target, "against": against}
     asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction)  # type: ignore[arg-type]

@@ -32,6 +32,10 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
         "from dashapp.jobs.projection import umap_of_trace",
         "umap_of_trace({trace}, progress, **arguments)",
     ),
+    "vocabulary": (
+        "from dashapp.jobs.projection import umap_of_vocabulary",
+        "umap_of_vocabulary({trace}, progress, **arguments)",
+    ),
     "lens": (
         "from dashapp.analysis.lens_map import lens_map",
         "lens_map({trace}, progress=progress, **arguments).arrays()",

@@ -42,20 +42,32 @@ class Shown:
         """Whether its numbers need the result of a work."""
         return self.work is not None and "result" in _named_by(self.panel)
 
+    @property
+    def needs_work(self) -> bool:
+        """Whether there are no numbers at all without one: a panel may wait for somebody who chooses."""
+        assert self.panel.numbers is not None, "who asks has looked"
+        result = inspect.signature(self.panel.numbers).parameters.get("result")
+        return result is not None and "None" not in str(result.annotation)
+
     def table(self) -> Table:
         """Its numbers. Raises: NotThereYet, and DashappError where the figure cannot be drawn either."""
         assert self.panel.numbers is not None, "who asks has looked"
         result = Source.here().store.get_result(self.work.key) if self.work and self.awaits else None
-        if self.work and self.awaits and result is None:
-            raise NotThereYet(KINDS[self.work.kind].title, starts=self.panel.starts)
+        if result is None and (self.awaits or self.needs_work):
+            raise self._not_there()
         with_result = {"result": result} if "result" in _named_by(self.panel) else {}
         found: Table = self.panel.numbers(self.trace, **self.arguments, **with_result)
         return found
 
     def python(self) -> str:
-        """Python that computes them."""
+        """Python that computes them. Raises: NotThereYet, where nobody has chosen what."""
+        if self.work is None and self.needs_work:
+            raise self._not_there()
         traces = {"trace": self.trace} if self.other is None else {"a": self.trace, "b": self.other}
         return snippet(self.panel, self.arguments, traces=traces, work=self.work if self.awaits else None)
+
+    def _not_there(self) -> NotThereYet:
+        return NotThereYet(KINDS[self.work.kind].title if self.work else self.panel.title)
 
 
 def shown_by(asked: object) -> tuple[Shown, str]:

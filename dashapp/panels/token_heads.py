@@ -7,8 +7,9 @@ from typing import Final, Literal
 import numpy as np
 
 from dashapp.analysis.attention import HeadScores, head_scores, token_scores
+from dashapp.analysis.table import MEASURE, Table, counted, token_names
 from dashapp.figures.heads import ScoreMap, score_maps
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.figures.tokens import label
 from dashapp.panels.formulas import Formula
 from dashapp.panels.pair import named
@@ -23,7 +24,7 @@ NAMES: Final[dict[Score, str]] = {"entropy": "Entropy", "distance": "Mean distan
 
 def draw(trace: Trace, *, pos: int, score: Score, frame: Frame) -> Drawn:
     """One score of the token's row in every head, beside the mean over the prompt."""
-    here, mean = (_values(each, score, frame) for each in (token_scores(trace, pos), head_scores(trace)))
+    here, mean = (values_of(each, score, frame.units) for each in (token_scores(trace, pos), head_scores(trace)))
     unit = frame.units if score == "entropy" else "tokens"
     high = max(1e-6, float(here.max()), float(mean.max()))
     token = label(trace.token_texts[pos], longest=12)
@@ -41,9 +42,9 @@ def draw(trace: Trace, *, pos: int, score: Score, frame: Frame) -> Drawn:
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
 
 
-def _values(scores: HeadScores, score: Score, frame: Frame) -> np.ndarray:
-    """float64 [layer head], entropies in the unit of the frame."""
-    return scores.distance_tokens if score == "distance" else scores.entropy_nats * frame.of_nats(1.0)
+def values_of(scores: HeadScores, score: Score, units: Units) -> np.ndarray:
+    """float64 [layer head], entropies in these units."""
+    return scores.distance_tokens if score == "distance" else scores.entropy_nats / np.log(2) * per_bit(units)
 
 
 def _most(pos: int, score: Score, frame: Frame) -> str:
@@ -65,6 +66,14 @@ def _layers(values: np.ndarray, unit: str) -> str:
     return f"By layer, its mean is from {means[low]:.3g} (layer {low}) to {means[high]:.3g} {unit} (layer {high})."
 
 
+def numbers(trace: Trace, *, pos: int, score: Score, units: Units) -> Table:
+    """The score of the token's row in every head, and the mean over the prompt."""
+    values = [values_of(each, score, units) for each in (token_scores(trace, pos), head_scores(trace))]
+    axes = {MEASURE: [token_names(trace.token_texts)[pos], "mean over the text"]}
+    axes |= {"layer": counted(len(values[0])), "head": counted(values[0].shape[1])}
+    return Table(f"{NAMES[score]} ({units if score == 'entropy' else 'tokens'})", np.stack(values), axes)
+
+
 TOKEN_HEADS = Panel(
     name="token-heads",
     title="The token in every head",
@@ -82,4 +91,5 @@ TOKEN_HEADS = Panel(
     marks="head",
     knobs=(Knob(name="score", label="Show", options={"entropy": "entropy", "distance": "mean distance"}),),
     draw=draw,
+    numbers=numbers,
 )

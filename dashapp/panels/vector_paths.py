@@ -77,9 +77,8 @@ def leaves_out(trace: Trace, first: First) -> bool:
     return first == "out" and trace.n_tokens > 2
 
 
-def numbers(trace: Trace, *, first: First, result: Mapping[str, np.ndarray] | None) -> Table:
+def numbers(trace: Trace, *, first: First, result: Mapping[str, np.ndarray]) -> Table:
     """Where every token is after each layer."""
-    assert result is not None, "who takes the numbers has waited for them"
     points = np.array(result["points"])
     if leaves_out(trace, first):
         points[:, 0] = np.nan

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from dashapp.analysis.layers import states_between_layers
+from dashapp.analysis.table import Table, token_names
 from dashapp.analysis.vocabulary import (
     VocabularyPCA,
     nearest_tokens,
@@ -20,7 +21,7 @@ from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.figures.vocabulary_map import Neighbours, signed, vocabulary_map
 from dashapp.jobs.works import Work
-from dashapp.model.tokenizer import token_text
+from dashapp.model.tokenizer import token_text, token_texts
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel, TextKnob
 from dashapp.panels.terms import token_of
@@ -150,6 +151,15 @@ def _states(length: Length) -> str:
     return f"The amber path is the selected token’s state, from what enters layer 0 to the last layer, {how}."
 
 
+def numbers(trace: Trace, *, method: Method, result: Mapping[str, np.ndarray] | None) -> Table:
+    """Where every token of the vocabulary is on the map. Raises: WeightsMissing."""
+    is_umap = method == "umap" and result is not None
+    points = result["points"] if is_umap and result is not None else vocabulary_pca(trace).points
+    ids = np.arange(len(points))
+    axes = {"token": token_names(token_texts(ids), numbers=ids), "UMAP" if is_umap else "component": ["1", "2"]}
+    return Table("place on the map of the vocabulary", points, axes)
+
+
 VOCABULARY_MAP = Panel(
     name="vocabulary-map",
     title="Map of the vocabulary",
@@ -186,6 +196,7 @@ VOCABULARY_MAP = Panel(
         Knob(name="seed", label="UMAP: seed", options={"0": "0", "1": "1"}),
     ),
     draw=draw,
+    numbers=numbers,
     work=work,
     starts=True,
 )

@@ -14,6 +14,7 @@ from dashapp.jobs.request import EXAMPLE
 from dashapp.model.examples import Example, examples_of
 from dashapp.panels.panel import aria
 from dashapp.panels.source import Source
+from dashapp.shell.history import history
 from dashapp.shell.models import model_field
 from dashapp.shell.typed import typed
 
@@ -59,7 +60,7 @@ def _form(slot: ids.Slot) -> html.Div:
             html.Button("Generate", id=of(ids.GO), className="go", type="button", title="Ctrl+Enter in the prompt"),
             html.Div(
                 [
-                    html.Div([_settings(slot), *([_examples()] if slot == "a" else [])], className="folds"),
+                    html.Div([_settings(slot), *([_examples(), history()] if slot == "a" else [])], className="folds"),
                     model_field(slot),
                     html.Span("Ctrl+Enter generates", className="key-hint"),
                     html.Span(

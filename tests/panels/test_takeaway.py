@@ -60,8 +60,9 @@ def context(app: Dash) -> Iterator[None]:
         yield
 
 
-def view_of(panel: Panel, a: Trace, b: Trace, **turned: Any) -> dict[str, Any]:
+def view_of(panel: Panel, traces: tuple[Trace, Trace], turned: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A view as the browser sends it; turned: what is not as at first, knobs with a "=" after their names."""
+    (a, b), turned = traces, turned or {}
     knobs = {knob.name: turned.get(f"{knob.name}=", knob.default) for knob in panel.knobs}
     chosen = {"pos": 5, "key_pos": 2, "layer": 1, "head": 1, "neuron": 3, "target": 262, "against": 11, "n_prompt": 6}
     looks = {"theme": "light", "text": 1, "units": "bits", "narrow": False, "drawn_with": None, "branches": None}
@@ -94,13 +95,15 @@ def result_of(work: Work, traces: tuple[Trace, Trace], model: GPT2) -> dict[str,
             return compare_trace(trace, nothing, models=models, **arguments)
         case "patching" | "cell" | "ablation":
             do = {"patching": patch, "cell": patch_one, "ablation": ablate}[work.kind]
-            return do(model, trace, nothing, **arguments)  # type: ignore[operator, no-any-return]
+            return do(model, trace, nothing, **arguments)  # type: ignore[operator]
         case "paths":
             return paths_of_trace(trace, nothing, **arguments)
         case "rollout":
             return rollout(trace, **arguments)
         case "flow":
             return {"flow": attention_flow(trace, **arguments)}
+        case "vocabulary":
+            return {"points": np.random.default_rng(0).standard_normal((trace.config.d_vocab, 2)).astype(np.float32)}
         case "umap":  # any points: UMAP itself takes half a minute to compile
             return {"points": np.random.default_rng(0).standard_normal((trace.n_tokens, 2)).astype(np.float32)}
     raise AssertionError(work.kind)
@@ -132,12 +135,12 @@ def test_python_of_a_figure_computes_its_numbers(
     """To the last digit: the same functions on the same machine; NaN where nothing is."""
     panel = TAKEN[name]
     for turned in turns(panel):
-        view = view_of(panel, *traces, **turned)
+        view = view_of(panel, traces, turned)
         if turned.get("method=") == "umap":
             continue  # of which the points above are not
         try:
             table, python = taken(panel, view, traces, folder_model)
-        except OtherPlaces:  # patterns of prompts that are not straight
+        except (OtherPlaces, NotThereYet):  # patterns of prompts that are not straight; no work chosen
             continue
         anew = computed(python, settings, monkeypatch)
         assert anew.quantity == table.quantity, turned
@@ -154,6 +157,8 @@ OTHERWISE = {
     "head-atlas": "shares of a column's largest value",
     "parity": "its quotients",
     "gelu": "points, no bars",
+    "vocabulary-map": "WebGL",
+    "layer-steps": "points of a layer, made to fill the map",
     "token-lines": "ribbons as wide as weights",
     "neuron": "its bars are of the vocabulary, its table of the text",
 }
@@ -186,10 +191,10 @@ def test_what_is_drawn_is_in_the_table(name: str, traces: tuple[Trace, Trace], f
     for turned in turns(panel):
         if turned in ({"against=": "others"}, {"colour=": "rank"}, {"shown=": "scale"}):  # a quotient, logarithms
             continue
-        view = view_of(panel, *traces, **turned)
+        view = view_of(panel, traces, turned)
         try:
             table, _python = taken(panel, view, traces, folder_model)
-        except OtherPlaces:
+        except (OtherPlaces, NotThereYet):
             continue
         work = work_of(panel, traces[0], view, traces[1] if panel.pairs else None)
         result = Source.here().store.get_result(work.key) if work else None
@@ -209,7 +214,7 @@ def test_what_is_drawn_is_in_the_table(name: str, traces: tuple[Trace, Trace], f
 def test_a_pattern_is_the_models_own_by_another_route(folder_model: GPT2, traces: tuple[Trace, Trace]) -> None:
     """Against softmax(q kᵀ / √d) of the stored q and k, float64; rows are labelled by token."""
     trace = traces[0]
-    view = view_of(PANELS["head-pattern"], *traces)
+    view = view_of(PANELS["head-pattern"], traces)
     table = taken(PANELS["head-pattern"], view, traces, folder_model)[0]
     q, k = (part[1, 1].astype(np.float64) for part in (trace.q, trace.k))
     scores = np.where(np.tri(len(q), dtype=bool), q @ k.T / np.sqrt(trace.config.d_head), -np.inf)
@@ -221,18 +226,26 @@ def test_a_pattern_is_the_models_own_by_another_route(folder_model: GPT2, traces
 @pytest.mark.usefixtures("context")
 def test_numbers_that_a_job_computes_are_said_not_to_be_there(traces: tuple[Trace, Trace], client: FlaskClient) -> None:
     trace = traces[0]
-    lens = view_of(PANELS["lens-map"], *traces, **{"scale=": "frozen", "target": 7, "colour=": "rank"})
+    lens = view_of(PANELS["lens-map"], traces, {"scale=": "frozen", "target": 7, "colour=": "rank"})
     shown, _form = shown_by({"panel": "lens-map", "view": lens, "as": "csv"})
     with pytest.raises(NotThereYet, match="Logit lens"):
         shown.table()
     answer = client.post("/take-away", json={"panel": "lens-map", "view": lens, "as": "npz"})
-    assert "Wait until the figure is complete." in answer.get_json()["fault"]
+    assert "wait until the figure is complete." in answer.get_json()["fault"]
     assert "lens_map(trace" in shown.python()  # which computes them itself
     assert trace.key[:16] in shown.python()
 
 
+@pytest.mark.usefixtures("context")
+def test_a_work_that_nobody_has_chosen_has_no_numbers_and_no_python(traces: tuple[Trace, Trace]) -> None:
+    shown, _form = shown_by({"panel": "parity", "view": view_of(PANELS["parity"], traces), "as": "csv"})
+    for take in (shown.table, shown.python):
+        with pytest.raises(NotThereYet, match="Parity with Hugging Face"):
+            take()
+
+
 def test_csv_and_npz_leave_by_a_plain_route(traces: tuple[Trace, Trace], client: FlaskClient) -> None:
-    view = view_of(PANELS["head-pattern"], *traces)
+    view = view_of(PANELS["head-pattern"], traces)
     answer = client.post("/take-away", json={"panel": "head-pattern", "view": view, "as": "csv"})
     assert answer.mimetype == "text/csv"
     assert f"head-pattern-{traces[0].key[:8]}.csv" in answer.headers["Content-Disposition"]
@@ -263,7 +276,11 @@ def test_csv_and_npz_leave_by_a_plain_route(traces: tuple[Trace, Trace], client:
     ],
 )
 def test_what_no_page_asks_is_refused(traces: tuple[Trace, Trace], client: FlaskClient, change: dict[str, Any]) -> None:
-    asked = {"panel": "pattern-detail", "view": view_of(PANELS["pattern-detail"], *traces), "as": "python"}
+    asked: dict[str, Any] = {
+        "panel": "pattern-detail",
+        "view": view_of(PANELS["pattern-detail"], traces),
+        "as": "python",
+    }
     of_view = {name: value for name, value in change.items() if name not in asked}
     asked |= {name: value for name, value in change.items() if name in asked}
     if of_view:
@@ -276,7 +293,7 @@ def test_what_no_page_asks_is_refused(traces: tuple[Trace, Trace], client: Flask
 def test_a_trace_that_is_not_here_is_said_to_be_gone(
     traces: tuple[Trace, Trace], client: FlaskClient, key: object
 ) -> None:
-    view = view_of(PANELS["head-pattern"], *traces) | {"key": key}
+    view = view_of(PANELS["head-pattern"], traces) | {"key": key}
     answer = client.post("/take-away", json={"panel": "head-pattern", "view": view, "as": "csv"})
     assert "no longer there" in answer.get_json()["fault"]
 
@@ -286,7 +303,7 @@ def test_a_typed_line_is_quoted_in_the_python(
 ) -> None:
     """What a person typed stands in it as a string, whatever it says."""
     typed = "');import os#\\"
-    view = view_of(PANELS["logit-lens"], *traces, **{"follow=": typed})
+    view = view_of(PANELS["logit-lens"], traces, {"follow=": typed})
     python = client.post("/take-away", json={"panel": "logit-lens", "view": view, "as": "python"}).get_data(True)
     assert f"follow={typed!r}" in python
     computed(python, settings, monkeypatch)

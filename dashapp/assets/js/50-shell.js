@@ -75,6 +75,13 @@
     ours().set_props(`request-${slot}`, { data: { ...request, id: newId() } });
   }
 
+  /** A request that was made before, in a slot and its form. A step, like a new prompt. */
+  function openRequest(slot, request) {
+    keepPlace();
+    forgetToken(slot);
+    ours().compare.ask(slot, request);
+  }
+
   /** A new prompt is a step: Back returns to what is on screen now. */
   function keepPlace() {
     if (requests.a) window.history.pushState(window.history.state, "", window.location.href);
@@ -137,7 +144,10 @@
     const next = ours().runs.state({ request, answer, progress, finished: done, running, stop, pulse }, before);
     if (!watched.has(next.id) && watched.size > 3) watched.clear();
     watched.set(next.id, next);
-    if (next.phase === "done") ours().tree.remember(request, next);
+    if (next.phase === "done") {
+      ours().tree.remember(request, next);
+      ours().history.remember(asShown(request, next));
+    }
     runs[slot] = next;
     drawTokens(slot);
     tellPanels(slot, asked() === "pulse");
@@ -497,7 +507,7 @@
 
   const shell = {
     ...{ newId, formRequest, isSameRequest, asShown, summary, linkTo },
-    ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, branch, refresh, theme, textSize },
+    ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, branch, openRequest, refresh, theme, textSize },
   };
   if (typeof module !== "undefined") module.exports = shell;
   if (typeof window !== "undefined") {

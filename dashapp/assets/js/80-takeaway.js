@@ -222,6 +222,13 @@
       close(null, true);
       event.stopPropagation();
     });
+    document.addEventListener(
+      "toggle",
+      ({ target }) => {
+        if (target.matches("details.take-away[open]")) target.querySelector(".take-menu").scrollIntoView({ block: "nearest" });
+      },
+      true // it does not bubble
+    );
     document.addEventListener("focusin", (event) => {
       if (event.target.closest && !event.target.closest("dialog")) close(menuOf(event.target));
     });
