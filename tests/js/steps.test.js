@@ -29,3 +29,8 @@ test("a state is told in words, with its width where each fills the map", () => 
   assert.equal(steps.sentence(made, 1), "out of layer 0 (2 of 2), 3.5 wide");
   assert.equal(steps.sentence({ ...made, wide: [] }, 0), "into layer 0 (1 of 2)");
 });
+
+test("the end of a way is exact, whatever floats do on it", () => {
+  assert.deepEqual(steps.between([0.1, 1e9], [0.3, 1e-9], 1), [0.3, 1e-9]);
+  assert.notDeepEqual([0.1 + (0.3 - 0.1), 1e9 + (1e-9 - 1e9)], [0.3, 1e-9]);
+});

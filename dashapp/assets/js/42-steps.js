@@ -21,8 +21,9 @@
     return to === undefined ? null : Math.min(n - 1, Math.max(0, to));
   }
 
-  /** Numbers so far on their way; null stays null. @param {number} share - 0 to 1 */
+  /** Numbers so far on their way, at 1 exactly there; null stays null. @param {number} share - 0 to 1 */
   function between(from, to, share) {
+    if (share === 1) return to;
     return to.map((value, i) => (value === null || from[i] === null ? value : from[i] + share * (value - from[i])));
   }
 
