@@ -88,7 +88,8 @@ class Running(Protocol):
 class JobManager(DiskcacheManager):
     """Starts jobs and fetches what they leave. One to a web process; the bench of its `Works` too.
 
-    folder: of the job cache. n_jobs: how many run at once. timeout_s: how long one may take. preload: modules that the
+    folder: of the job cache. n_jobs: how many run at once. timeout_s: how long one may take, a work of a patient kind
+    some times as long. preload: modules that the
     fork server imports, the one that holds the model among them. environ: variables for the fork server.
     keeps_worker: runs all requests, one after another, in one process that stays, as a GPU wants it.
     """
@@ -178,7 +179,7 @@ class JobManager(DiskcacheManager):
             run_job,
             run_work,
             folder=self.folder,
-            timeout_s=self.timeout_s,
+            timeout_s=self.timeout_s * int(order.get("patience", 1)),
             key=key,
             progress_key=_told_key(key),
             request=dict(order),

@@ -20,6 +20,7 @@ FEWEST_TOKENS: Final = 5  # among fewer points there are no neighbourhoods to ke
 NEIGHBOUR_SHARE: Final = 0.1  # of the time, for want of a better guess: UMAP tells nothing before it lays points out
 
 SEARCH: Final = 0.6  # of the time, for the vocabulary: the search for neighbours
+SAMPLED: Final = 16
 ROWS_AT_ONCE: Final = 512  # of the vocabulary: 100 MB of distances
 
 Progress = Callable[[float], None]  # told a share of the whole; may raise to end the work
@@ -79,13 +80,27 @@ def exact_neighbours(rows: np.ndarray, n: int, progress: Progress) -> tuple[np.n
         which = slice(start, start + len(block))
         apart = squares - 2 * (block @ rows.T)  # without |a|², which is the same for a whole row
         apart[np.arange(len(block)), np.arange(start, start + len(block))] = -np.inf
-        some = np.argpartition(apart, n - 1, axis=1)[:, :n]
-        values = np.take_along_axis(apart, some, axis=1)
-        order = np.argsort(values, axis=1, kind="stable")
-        near[which] = np.take_along_axis(some, order, axis=1)
-        whole = np.take_along_axis(values, order, axis=1) + squares[which, None]
-        distances[which] = np.sqrt(np.maximum(whole, 0))
+        ids, values = smallest(apart, n)
+        near[which] = ids
+        distances[which] = np.sqrt(np.maximum(values + squares[which, None], 0))
     return near, distances
+
+
+def smallest(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The n smallest values of each row, smallest first, of equals the first: their places int [row n], and they.
+
+    The nth smallest of every 16th value is a bound that only few others are below: a third of the time of a partition
+    of the whole row.
+    """
+    n_rows, n_columns = values.shape
+    step = max(1, min(SAMPLED, n_columns // (4 * n)))
+    bounds = np.partition(values[:, ::step], n - 1, axis=1)[:, n - 1 : n]
+    rows, columns = np.nonzero(values <= bounds)
+    found = values[rows, columns]
+    order = np.lexsort((columns, found, rows))
+    first = np.searchsorted(rows, np.arange(n_rows))  # rows are in their order before and after
+    chosen = order[first[:, None] + np.arange(n)]
+    return columns[chosen], found[chosen]
 
 
 def umap_points(

@@ -42,12 +42,14 @@ class Kind:
     version: raise it when the same arguments give other arrays.
     home: "module:name" of what a process does before the first work of this kind, if one process is kept for all of
     them; None for a process each, with the model at hand in `jobs.warm`.
+    patience: how many times as long as any other job it may take, for what is done once for many.
     """
 
     title: str
     function: str
     version: int
     home: str | None = None
+    patience: int = 1
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -62,6 +64,7 @@ KINDS: Final[dict[str, Kind]] = {
         function="dashapp.jobs.projection:umap_of_vocabulary",
         version=1,
         home="dashapp.jobs.projection:prepare",
+        patience=6,
     ),
     "lens": Kind(title="Logit lens", function="dashapp.jobs.lens_map:lens_of_trace", version=1),
     "paths": Kind(title="Paths through the layers", function="dashapp.jobs.paths:paths_of_trace", version=1),
@@ -103,6 +106,7 @@ class Work:
         return {
             "id": self.key,
             "function": KINDS[self.kind].function,
+            "patience": KINDS[self.kind].patience,
             "trace": self.trace,
             "arguments": dict(self.arguments),
             "store": [str(store.folder), store.size_limit_bytes],

@@ -12,6 +12,7 @@ from dashapp.jobs.projection import (
     SEARCH,
     Told,
     exact_neighbours,
+    smallest,
     umap_of_trace,
     umap_of_vocabulary,
     umap_points,
@@ -92,6 +93,14 @@ def test_a_map_is_of_the_vectors_that_were_asked_for() -> None:
         found = umap_of_trace(trace, lambda share: None, of=of, seed=1, **SETTINGS)  # type: ignore[arg-type]
         rows = trace.read("resid", 0 if of == "sum" else 4)
         np.testing.assert_array_equal(found["points"], points(rows, 1))
+
+
+@pytest.mark.parametrize("n_columns", [6, 40, 5000])
+def test_the_smallest_of_a_row_are_those_of_sorting_it(n_columns: int) -> None:
+    values = np.random.default_rng(0).integers(50, size=(30, n_columns)).astype(np.float32)  # with equals
+    places, found = smallest(values, 6)
+    np.testing.assert_array_equal(places, np.argsort(values, axis=1, kind="stable")[:, :6])
+    np.testing.assert_array_equal(found, np.take_along_axis(values, places, axis=1))
 
 
 @pytest.mark.parametrize("n_rows", [40, ROWS_AT_ONCE + 7])

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +327,11 @@ def test_a_killed_process_is_told_and_replaced(real: Works) -> None:
 def test_a_work_that_outlives_its_time_is_ended_and_the_next_is_done(real: Works) -> None:
     assert "after 4 s" in ended(real, of("endless")).instance
     assert ended(real, of("doubled", times=2)).phase == "done"
+
+
+def test_a_work_of_a_patient_kind_may_take_longer(real: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "endless", replace(KINDS["endless"], patience=2))
+    assert "after 8 s" in ended(real, of("endless")).instance
 
 
 def test_a_cancelled_work_ends_and_leaves_room(real: Works) -> None:
