@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -29,14 +30,17 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
 
     from benchmarks.engine import engine_rows
     from benchmarks.make_model import make_model
+    from benchmarks.pages import page_rows
     from benchmarks.table import engine_machine, table, write_into
     from dashapp.model.registry import HUB_MODELS
 
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     folder = chosen.model or make_model(HUB_MODELS["gpt2"].config, scratch / "gpt2")
+    pages = page_rows(folder, n_tokens=max(chosen.lengths), n_runs=chosen.runs, clock=chosen.clock)
+    engine = engine_rows(folder, lengths=chosen.lengths, n_runs=chosen.runs, clock=chosen.clock)
     rows = []
-    for row in engine_rows(folder, lengths=chosen.lengths, n_runs=chosen.runs, clock=chosen.clock):
+    for row in itertools.chain(pages, engine):
         rows.append(row)
         print(f"{row.what} / {row.beside}: {row.value.median:.3g} {row.unit}", flush=True)
     text = f"{engine_machine(torch.get_num_threads(), chosen.clock)}\n\n{table(rows)}"
