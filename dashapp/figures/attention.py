@@ -252,8 +252,10 @@ def weight_bytes(weights: np.ndarray) -> np.ndarray:
     The future of a pattern is given as 0 weights or as NaN; either way a row's bytes sum to little, for in base64 a
     255 is slashes, and Plotly sends six characters for each of those.
     """
-    known = np.isfinite(weights) & np.tri(len(weights), dtype=bool)
-    return np.where(known, np.rint(1 + BYTE_STEPS * np.nan_to_num(weights)), 0).astype(np.uint8)
+    steps = np.float32(BYTE_STEPS) * weights
+    steps += 1.5  # rounded where it is cut
+    steps[~(np.isfinite(weights) & np.tri(len(weights), dtype=bool))] = 0
+    return steps.astype(np.uint8)
 
 
 def square_detail(shown: Square, *, at: tuple[int, int], texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
@@ -375,10 +377,10 @@ def pattern_cells(pattern: np.ndarray, n_each: int, *, is_signed: bool = False) 
     padded = np.full((n_cells * n_each, n_cells * n_each), np.nan, dtype=np.float32)
     padded[:n_tokens, :n_tokens] = pattern
     blocks = padded.reshape(n_cells, n_each, n_cells, n_each)
-    # Without NaN: its warnings for a block that has nothing else would have to be hushed.
-    highest = np.where(np.isnan(blocks), np.float32("-inf"), blocks).max(axis=(1, 3))
+    # Without NaN: its warnings for a block that has nothing else would have to be hushed. An axis at a time is faster.
+    highest = np.where(np.isnan(blocks), np.float32("-inf"), blocks).max(axis=1).max(axis=2)
     if is_signed:
-        lowest = np.where(np.isnan(blocks), np.float32("inf"), blocks).min(axis=(1, 3))
+        lowest = np.where(np.isnan(blocks), np.float32("inf"), blocks).min(axis=1).min(axis=2)
         cells = np.where(np.abs(lowest) > np.abs(highest), lowest, highest)
         return np.where(np.isfinite(cells), cells, np.float32("nan"))
     return np.where(np.tri(n_cells, dtype=bool) & np.isfinite(highest), highest, np.float32("nan"))
