@@ -145,8 +145,10 @@ def step_map(
     figure.update_layout(margin={"t": 16, "r": 8})
     centre, half = map_shape(points.reshape(-1, 2))
     low, high = ([-across, -1], [across, 1]) if is_fitted else (centre - half, centre + half)
-    axis: dict[str, Any] = {"zeroline": False, "constrain": "range", "showticklabels": not is_fitted}
-    axis["title_standoff"] = 12  # without numbers it would lie on the axis
+    axis: dict[str, Any] = {"zeroline": False, "constrain": "range"}
+    if is_fitted:  # lines at places without a number; with no labels at all a title would lie on the axis
+        places = np.arange(-3, 3.5, 0.5).tolist()
+        axis |= {"tickvals": places, "ticktext": ["\N{NO-BREAK SPACE}"] * len(places)}
     figure.update_xaxes(title_text=axes[0], range=[float(low[0]), float(high[0])], **axis)
     figure.update_yaxes(title_text=axes[1], range=[float(low[1]), float(high[1])], **axis)
     figure.update_yaxes(scaleanchor="x", scaleratio=1)  # distances are distances
