@@ -252,7 +252,7 @@ class OtherWeights(ModelError):
         super().__init__(
             "A link shows the same numbers only with the weights that it was made with.",
             f"It was made with {name!r} of fingerprint {wanted[:12]}, and {name!r} here has {found[:12]}.",
-            "Press Generate to run the prompt with the weights that are here.",
+            "Run it with the weights that are here, or open the link where its own are; its tokens are the same.",
         )
 
 

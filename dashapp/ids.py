@@ -120,6 +120,7 @@ FAILURE: Final = "failure"
 FAILURE_TEXT: Final = "failure-text"
 RETRY: Final = "retry"
 CUT: Final = "cut"
+INSTEAD: Final = "instead"  # with the weights or the model that are here
 HINT: Final = "hint"  # what to look at in the example that was opened
 STRIP: Final = "token-strip"
 TYPED_COUNT: Final = "typed-count"

@@ -11,11 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from dashapp.errors import DashappError, PromptTooLarge, PromptTooLong, UnencodablePrompt
+from dashapp.errors import (
+    DashappError,
+    ModelError,
+    OtherWeights,
+    PromptError,
+    PromptTooLarge,
+    PromptTooLong,
+    UnencodablePrompt,
+)
 from dashapp.jobs.outcome import described, failure
 from dashapp.jobs.request import PromptRequest
 from dashapp.model.opened import Models
-from dashapp.model.tokenizer import shortened
+from dashapp.model.tokenizer import shortened, token_texts
 from dashapp.model.weights import Weights
 from dashapp.store.disk import TraceStore
 from dashapp.traces.keys import run_key, trace_key
@@ -37,11 +45,13 @@ class Reception:
     def answer(self, data: object) -> Answer:
         """One of: known (with the run), refused (with the reason), waiting (with the place), admitted.
 
-        A prompt refused for its length comes back with as much of it as fits, as "cut".
+        A prompt refused for its length comes back with as much of it as fits, as "cut". Where its model stands in the
+        way, with what can be shown without it: "tokens", "n_prompt", and as "instead" a model that could run it.
 
         Raises: ValueError for what no page of ours sends.
         """
         request_id = data.get("id") if isinstance(data, dict) else None
+        request = None
         try:
             request = PromptRequest.parse(data)
             weights = self.models.to_compute_with(request.model)
@@ -50,15 +60,28 @@ class Reception:
             self.store.refuse_too_large(trace_bytes(weights.config, n_most))
             known = self._known(request, ids, weights)
         except (PromptTooLong, PromptTooLarge) as error:
+            assert request is not None, "its prompt was read"
             return {**failure(request.id, error), "kind": "refused", "cut": _cut(request, weights.config.n_ctx)}
         except DashappError as error:
-            return {**failure(str(request_id), error), "kind": "refused"}
+            shown = self._without_model(request, error) if request and isinstance(error, ModelError) else {}
+            return {**failure(str(request_id), error), "kind": "refused", **shown}
         if known is not None:
             return {"id": request.id, "kind": "known", **known}
         place = self.place(request.id)
         if place:
             return {"id": request.id, "kind": "waiting", "place": place}
         return {"id": request.id, "kind": "admitted", "request": request.as_json()}
+
+    def _without_model(self, request: PromptRequest, error: ModelError) -> dict[str, Any]:
+        """What of a request needs no model of its own: its tokens, where they fit; and who could run it."""
+        default = self.models.default
+        here = request.model if isinstance(error, OtherWeights) else default.name
+        instead = {"instead": here} if isinstance(error, OtherWeights) or here != request.model else {}
+        try:
+            tokens = token_texts(request.token_ids(default.config.n_ctx))
+        except PromptError:
+            return instead
+        return {**instead, "tokens": tokens, "n_prompt": len(tokens)}
 
     def _known(self, request: PromptRequest, ids: np.ndarray, weights: Weights) -> dict[str, Any] | None:
         """The run, when both it and its trace are in the store. Raises: OtherWeights.

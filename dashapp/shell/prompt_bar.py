@@ -138,6 +138,7 @@ def _failure(slot: ids.Slot) -> html.Div:
             html.P(id=of(ids.FAILURE_TEXT)),
             html.Button("Retry", id=of(ids.RETRY), className="quiet", type="button"),
             html.Button("Cut the prompt", id=of(ids.CUT), className="quiet", type="button", hidden=True),
+            html.Button("Run it", id=of(ids.INSTEAD), className="quiet", type="button", hidden=True),
         ],
         id=of(ids.FAILURE),
         className="failure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, Page, expect
@@ -98,3 +99,29 @@ def test_a_failing_callback_is_said(page: Page, served: Served, complaints: Comp
     alert = page.locator("#toasts").get_by_role("alert")
     expect(alert).to_contain_text("(HTTP 500)", timeout=PATIENCE_MS)
     complaints.found.clear()
+
+
+def test_a_link_of_other_weights_is_said_and_runs_with_those_that_are_here(page: Page, served: Served) -> None:
+    """By mouse; what needs no weights is shown before."""
+    page.goto(f"{served.base}/?prompt=The+cat&new=1&model=small&weights=0123456789ab")
+    wait_for(page, "failed")
+    failure = page.locator("#failure-a")
+    expect(failure).to_contain_text("It was made with 'small' of fingerprint 0123456789ab")
+    expect(page.locator("#token-strip-a")).to_contain_text("cat")
+    expect(page.get_by_role("textbox", name="Prompt").first).to_have_value("The cat")
+    failure.get_by_role("button", name="Run it with the weights that are here").click()
+    wait_for(page, "done")
+    expect(failure).to_be_hidden()
+    page.wait_for_url(re.compile(r"weights=(?!0123456789ab)[0-9a-f]{12}"))
+
+
+def test_a_link_of_a_model_that_is_not_here_runs_with_one_that_is(page: Page, served: Served) -> None:
+    """By keyboard."""
+    page.goto(f"{served.base}/?prompt=The+cat&new=1&model=no-such-model")
+    wait_for(page, "failed")
+    expect(page.locator("#failure-a")).to_contain_text("'no-such-model' is none of these.")
+    expect(page.locator("#token-strip-a")).to_contain_text("cat")
+    page.get_by_role("button", name="Run it with small").focus()
+    page.keyboard.press("Enter")
+    wait_for(page, "done")
+    page.wait_for_url("**model=small**")

@@ -18,6 +18,7 @@ from dashapp.model.checkpoint import load_model
 from dashapp.model.config import GPT2Config
 from dashapp.model.opened import Models
 from dashapp.model.sampling import SamplingSettings
+from dashapp.model.tokenizer import token_texts
 from dashapp.model.weights import Weights
 from dashapp.panels.source import Source
 from dashapp.store.disk import TraceStore
@@ -213,6 +214,19 @@ def test_a_model_that_cannot_be_asked_is_refused_in_words(
     assert (answer["kind"], answer["error"], answer["instance"]) == ("refused", error, says)
 
 
+@pytest.mark.parametrize("name", ["gtp2", "gpt2-xl", "gpt2"])
+def test_what_needs_no_model_is_shown_without_it(models: Models, store: TraceStore, name: str) -> None:
+    """The tokens of the prompt, and which model could run it."""
+    asked = replace(request(), model=name)
+    answer = reception(models, store).answer(asked.as_json())
+    ids = asked.token_ids(models.default.config.n_ctx)
+    assert answer["tokens"] == token_texts(ids)
+    assert (answer["n_prompt"], answer["instead"]) == (len(ids), models.default.name)
+    too_long = reception(models, store).answer(replace(asked, prompt="a " * 2000).as_json())
+    assert "tokens" not in too_long
+    assert too_long["instead"] == models.default.name
+
+
 def test_a_model_that_does_not_fit_in_memory_is_refused(
     models: Models, store: TraceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +241,7 @@ def test_a_link_made_with_other_weights_is_refused(models: Models, store: TraceS
     assert reception(models, store).answer(right.as_json())["kind"] == "admitted"
     answer = reception(models, store).answer(wrong.as_json())
     assert (answer["kind"], answer["error"]) == ("refused", "OtherWeights")
+    assert (answer["instead"], answer["tokens"]) == (wrong.model, token_texts(wrong.token_ids(13)))
     assert (
         answer["instance"] == f"It was made with 'tiny' of fingerprint 0123456789ab, and 'tiny' here has {here[:12]}."
     )

@@ -48,3 +48,11 @@ test("the settings are one line, without those that cut nothing", () => {
   const other = shell.formRequest(["Hi", 0, 1, 50, 1, NaN, false, false, "gpt2"]);
   assert.equal(shell.summary(other), "gpt2 · 0 new · T 1 · top-k 50 · seed – · no <|endoftext|> · past <|endoftext|>");
 });
+
+test("a link of other weights can be run with those that are here, one of another model with one that is here", () => {
+  const request = { prompt: "x", model: "gpt2", weights: "0123456789ab" };
+  assert.equal(shell.insteadOf({ phase: "failed", error: "OtherWeights" }, request), "gpt2");
+  assert.equal(shell.insteadOf({ phase: "failed", error: "ModelNotHere", instead: "demo" }, request), "demo");
+  assert.equal(shell.insteadOf({ phase: "failed", error: "PromptTooLong" }, request), null);
+  assert.equal(shell.insteadOf({ phase: "done" }, request), null);
+});

@@ -63,8 +63,8 @@
 
   function ended(base, told, isDone) {
     if (!isDone) {
-      const { rule, instance, remedy, cut } = told;
-      return { ...base, phase: "failed", rule, instance, remedy, cut };
+      const { rule, instance, remedy, cut, instead, error, tokens = base.tokens, n_prompt: nPrompt = base.nPrompt } = told;
+      return { ...base, phase: "failed", tokens, nPrompt, rule, instance, remedy, cut, instead, error };
     }
     const { tokens, n_prompt: nPrompt, trace, stop, seconds, settings } = told;
     return { ...base, phase: "done", tokens, nPrompt, trace, stop, seconds, settings, model: modelOf(told) };

@@ -210,6 +210,7 @@
     element("go", slot).classList.toggle("stops", canStop);
     const share = run && run.phase === "running" ? run.share : 0;
     const isRefused = Boolean(run && run.isRefused);
+    offerInstead(run, slot);
     return [
       canStop ? "Stop" : "Generate",
       !isBusy,
@@ -223,6 +224,24 @@
   }
 
   /** The text as far as it is known, with the token marked that panels show; figures follow in `select`. */
+  /** A run that its model stood in the way of: who could run it instead; null for any other. */
+  function insteadOf(run, request) {
+    if (!run || run.phase !== "failed" || !request) return null;
+    return run.error === "OtherWeights" ? request.model : run.instead || null;
+  }
+
+  function offerInstead(run, slot) {
+    const [button, request] = [element("instead", slot), requests[slot]];
+    const model = insteadOf(run, request);
+    button.hidden = !model;
+    if (model) button.textContent = model === request.model ? "Run it with the weights that are here" : `Run it with ${model}`;
+  }
+
+  function runInstead(slot) {
+    const model = insteadOf(runs[slot], requests[slot]);
+    if (model) openRequest(slot, { ...requests[slot], model, weights: undefined });
+  }
+
   function drawTokens(slot) {
     const run = runs[slot];
     ours().tokens.render(strip(slot), run.tokens, run.nPrompt);
@@ -481,6 +500,7 @@
       if (id === "selection-undo") undo();
       if (id === "share") share(event.target);
       if (id === "go-a") hint("");
+      if (id === "instead-a" || id === "instead-b") runInstead(id.slice(-1));
       if (id === "bos-both") ours().compare.withAndWithout(requests.a);
       if (event.target.matches("#examples a")) openExample(event.target);
     });
@@ -506,7 +526,7 @@
   }
 
   const shell = {
-    ...{ newId, formRequest, isSameRequest, asShown, summary, linkTo },
+    ...{ newId, formRequest, isSameRequest, insteadOf, asShown, summary, linkTo },
     ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, branch, openRequest, refresh, theme, textSize },
   };
   if (typeof module !== "undefined") module.exports = shell;
