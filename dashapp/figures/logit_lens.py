@@ -119,10 +119,10 @@ def _lines(lens: Lens, texts: Sequence[str], measure: Measure, frame: Frame) -> 
     for row, text in enumerate(texts):
         dash, symbol, colour = DASHES[row % n_dash], SYMBOLS[row % n_symbol], shades[row % len(shades)]
         values = lens.probs[row] if measure == "probability" else lens.ranks[row] + 1
-        sentence = text + (" with %{customdata}" if measure == "probability" else ": place %{x:,}")
+        sentence = text + (" with %{text}" if measure == "probability" else ": place %{x:,}")
         line = _line(values, text, sentence, {"color": colour, "dash": dash}, symbol)
         if measure == "probability":
-            line.customdata = [percent_label(float(prob)) for prob in values]
+            line.text = [percent_label(float(prob)) for prob in values]
         lines.append(line)
     return lines
 

@@ -148,8 +148,9 @@ def sparsity_bars(found: Sparsity, frame: Frame) -> go.Figure:
             y=values,
             name=name,
             marker=marker,
-            customdata=[percent_label(float(share)) for share in values],
-            hovertemplate=f"layer %{{x}}: {name}, %{{customdata}} of its neurons<extra></extra>",
+            text=[percent_label(float(share)) for share in values],
+            textposition="none",
+            hovertemplate=f"layer %{{x}}: {name}, %{{text}} of its neurons<extra></extra>",
         )
         for name, values, marker in looks
     ]
