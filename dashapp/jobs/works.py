@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from dashapp.errors import JobLost, JobStopped, TraceGone
+from dashapp.errors import JobLost, JobStopped, JobTimedOut, TraceGone
 from dashapp.jobs.outcome import failure
 from dashapp.store.disk import TraceStore, open_store
 
@@ -235,7 +235,9 @@ class Works:
     def _look_at(self, entry: _Entry, now: float) -> None:
         seen = self._bench.see(entry.work.key)
         if seen.outcome is not None or (not seen.is_alive and now - entry.since > GRACE_S):
-            self._bench.forget_work(entry.work.key)
+            # One whose time was over leaves this before it ends: a process that stays would still take a task.
+            is_late = seen.outcome is not None and seen.outcome.get("error") == JobTimedOut.__name__
+            (self._bench.end_work if is_late else self._bench.forget_work)(entry.work.key)
             self._ended(entry, seen.outcome, now)
             return
         if seen.is_alive:

@@ -94,6 +94,15 @@ def work(n: int = 0) -> Work:
 FAILURE = {"status": "failed", "rule": "Rule.", "instance": "Instance.", "remedy": "Remedy."}
 
 
+@pytest.mark.parametrize(("error", "n_ended"), [("JobTimedOut", 1), ("UnexpectedFailure", 0)])
+def test_what_did_a_work_whose_time_is_over_is_ended(desk: Works, bench: FakeBench, error: str, n_ended: int) -> None:
+    """It says so before it ends; the next work must not be given to it meanwhile."""
+    desk.ask(work(), "a")
+    bench.leave(work(), error=error, **FAILURE)
+    assert desk.ask(work(), "a").phase == "failed"
+    assert bench.ended == [work().key] * n_ended
+
+
 def test_a_works_key_tells_apart_kind_version_trace_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [work().key, work(1).key, Work(kind="umap", trace="b" * 64, arguments={"n": 0}).key]
     monkeypatch.setitem(KINDS, "umap", Kind(title="U", function="a:b", version=KINDS["umap"].version + 1))
