@@ -43,16 +43,7 @@ def path_map(
         x=points[-1, :, 0].tolist(),  # lists, for the browser looks a token's place up in them
         y=points[-1, :, 1].tolist(),
         mode="markers",
-        marker={
-            "size": 9 if n_tokens <= 200 else 6,
-            "color": np.arange(n_tokens),
-            "cmin": 0,
-            "cmax": max(1, n_tokens - 1),
-            "colorscale": frame.amount_scale,
-            "line": {"color": colours.edge, "width": 1},
-            "showscale": True,
-            "colorbar": colour_bar("position in the text", frame) | {"x": 0, "xanchor": "left"},
-        },
+        marker=_by_position(n_tokens, frame, size=9),
         customdata=list(range(n_tokens)),
         hovertext=[f"token {at} ‘{label(text)}’ after all layers" for at, text in enumerate(texts)],
         hoverinfo="text",
@@ -114,16 +105,7 @@ def step_map(
         text=[name if pos in named[at] else "" for pos, name in enumerate(names)],
         textposition="top center",
         textfont={"family": MONO, "size": 12, "color": colours.ink},
-        marker={
-            "size": 10 if n_tokens <= 200 else 6,
-            "color": np.arange(n_tokens),
-            "cmin": 0,
-            "cmax": max(1, n_tokens - 1),
-            "colorscale": frame.amount_scale,
-            "line": {"color": colours.edge, "width": 1},
-            "showscale": True,
-            "colorbar": colour_bar("position in the text", frame) | {"x": 0, "xanchor": "left"},
-        },
+        marker=_by_position(n_tokens, frame, size=10),
         customdata=list(range(n_tokens)),
         hovertext=[f"token {pos} ‘{label(text)}’" for pos, text in enumerate(texts)],
         hoverinfo="text",
@@ -153,6 +135,20 @@ def step_map(
     figure.update_yaxes(title_text=axes[1], range=[float(low[1]), float(high[1])], **axis)
     figure.update_yaxes(scaleanchor="x", scaleratio=1)  # distances are distances
     return figure
+
+
+def _by_position(n_tokens: int, frame: Frame, *, size: int) -> dict[str, Any]:
+    """Dots coloured by position, with a scale that says so. size: in pixels, of as few as have room for it."""
+    return {
+        "size": size if n_tokens <= 200 else 6,
+        "color": np.arange(n_tokens),
+        "cmin": 0,
+        "cmax": max(1, n_tokens - 1),
+        "colorscale": frame.amount_scale,
+        "line": {"color": frame.colours.edge, "width": 1},
+        "showscale": True,
+        "colorbar": colour_bar("position in the text", frame) | {"x": 0, "xanchor": "left"},
+    }
 
 
 def _named(points: np.ndarray, texts: Sequence[str], frame: Frame) -> list[int]:

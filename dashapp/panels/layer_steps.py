@@ -7,15 +7,13 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from dashapp.analysis.layers import paths, states_between_layers
-from dashapp.figures.numbers import percent
 from dashapp.figures.paths import step_map
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
 from dashapp.panels import vector_paths
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
-from dashapp.panels.vector_paths import First, leaves_out, numbers
+from dashapp.panels.vector_paths import First, leaves_out, numbers, placed
 from dashapp.traces.record import Trace
 
 Extent = Literal["each", "all"]
@@ -33,15 +31,7 @@ def draw(
     result: Mapping[str, np.ndarray] | None = None,
 ) -> Drawn:
     """A dot a token, at what leaves the selected layer or enters the first. result: of the paths' work."""
-    without_first = leaves_out(trace, first)
-    if result is not None:
-        points, shares = np.array(result["points"]), result["shares"]
-    else:
-        start = paths(states_between_layers(trace)[:1], without_first=without_first)
-        points, shares = start.points.copy(), start.shares
-    if without_first:
-        points[:, 0] = np.nan
-    said = [percent(float(share)) for share in shares]
+    points, said = placed(trace, first, result)
     figure = step_map(
         points,
         at=0 if layer is None or result is None else layer + 1,
@@ -55,7 +45,7 @@ def draw(
         UNTIL if result is None else "",
         f"One basis for all layers; its axes hold {said[0]} and {said[1]} of the variance of all states.",
         "Each layer is made to fill the map; how wide it is stands beside the buttons." if extent == "each" else "",
-        "The first token is left out." if without_first else "",
+        "The first token is left out." if leaves_out(trace, first) else "",
     ]
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
 

@@ -35,14 +35,7 @@ def draw(
 ) -> Drawn:
     """A path a token. result: of the work below, None while it is not there."""
     without_first = leaves_out(trace, first)
-    if result is not None:
-        points, shares = np.array(result["points"]), result["shares"]
-    else:
-        start = paths(states_between_layers(trace)[:1], without_first=without_first)
-        points, shares = start.points.copy(), start.shares
-    if without_first:
-        points[:, 0] = np.nan
-    said = [percent(float(share)) for share in shares]
+    points, said = placed(trace, first, result)
     figure = path_map(
         points,
         texts=trace.token_texts,
@@ -70,6 +63,22 @@ def work(trace: Trace, *, pos: int, first: First, others: Others) -> Work:  # no
 def paths_work(trace: Trace, first: First) -> Work:
     """The states of all tokens in one basis."""
     return Work(kind="paths", trace=trace.key, arguments={"without_first": leaves_out(trace, first)})
+
+
+def placed(trace: Trace, first: First, result: Mapping[str, np.ndarray] | None) -> tuple[np.ndarray, list[str]]:
+    """Where tokens are, float [state pos 2], NaN for one that is left out; and the variance of each axis in words.
+
+    result: of the paths' work; without one there is only what enters layer 0.
+    """
+    without_first = leaves_out(trace, first)
+    if result is not None:
+        points, shares = np.array(result["points"]), result["shares"]
+    else:
+        start = paths(states_between_layers(trace)[:1], without_first=without_first)
+        points, shares = start.points.copy(), start.shares
+    if without_first:
+        points[:, 0] = np.nan
+    return points, [percent(float(share)) for share in shares]
 
 
 def leaves_out(trace: Trace, first: First) -> bool:

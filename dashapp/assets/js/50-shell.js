@@ -223,7 +223,6 @@
     ];
   }
 
-  /** The text as far as it is known, with the token marked that panels show; figures follow in `select`. */
   /** A run that its model stood in the way of: who could run it instead; null for any other. */
   function insteadOf(run, request) {
     if (!run || run.phase !== "failed" || !request) return null;
@@ -242,6 +241,7 @@
     if (model) openRequest(slot, { ...requests[slot], model, weights: undefined });
   }
 
+  /** The text as far as it is known, with the token marked that panels show; figures follow in `select`. */
   function drawTokens(slot) {
     const run = runs[slot];
     ours().tokens.render(strip(slot), run.tokens, run.nPrompt);
