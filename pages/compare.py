@@ -62,7 +62,10 @@ def layout(**query: str) -> html.Div:
     """The page; knobs and open panels stand in the query string, and the shell reads the rest of it."""
     opened = open_panels(query.get(KNOB))
     pairs = [
-        html.Div(_pair(name, query) if name in opened else [], id=ids.pair(name), className="pair") for name in PANELS
+        html.Div(
+            _pair(name, query) if name in opened else [], id=ids.pair(name), className="pair", disable_n_clicks=True
+        )
+        for name in PANELS
     ]
     return html.Div(
         [

@@ -198,6 +198,7 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
                 ],
                 id=ids.part("body", panel.name, slot),
                 className="panel-body is-waiting",
+                disable_n_clicks=True,  # or each click on a figure is counted, which keeps Dash busy
             ),
             html.P(id=ids.part("fault", panel.name, slot), className="panel-fault", role="alert"),
             *(steps.parts() if panel.marks == "steps" else ()),

@@ -33,16 +33,18 @@ def layout() -> html.Div:
             html.Section(
                 [*(_strip(slot) for slot in ids.SLOTS), selection_bar()], className="strip-bar", **aria(label="Tokens")
             ),
-            html.Main(page_container, id="page"),
+            html.Main(page_container, id="page", disable_n_clicks=True),
             *_stores(),
         ],
         id=ids.SHELL,
+        disable_n_clicks=True,  # here and below: or each click on a token is counted, which keeps Dash busy
     )
 
 
 def _strip(slot: ids.Slot) -> html.Div:
     strip = html.Div(
-        [html.Div(id=ids.of(ids.STRIP, slot), className="strip"), strip_legend(slot)], className="strip-side"
+        [html.Div(id=ids.of(ids.STRIP, slot), className="strip", disable_n_clicks=True), strip_legend(slot)],
+        className="strip-side",
     )
     return html.Div([html.Span(slot, className="slot-name"), strip], className=f"strip-row of-{slot}")
 

@@ -238,3 +238,24 @@ def test_a_control_character_is_seen(page: Page, served: Served) -> None:
     open_example(page, served.base)
     generate(page, "a\u0000b", New_tokens=0)
     expect(page.locator("#token-strip-a").get_by_text("[0]", exact=True).first).to_be_visible()
+
+
+def test_a_clicked_token_is_outlined_in_a_figure_that_is_not_drawn_anew(page: Page, served: Served) -> None:
+    """To draw 512 tokens anew takes a quarter of a second, in which nothing else on the page moves."""
+    open_example(page, served.base)
+    figure = page.get_by_role("region", name="Surprisal of each token").locator(".js-plotly-plot")
+    tokens(page).nth(2).click()
+    outline = figure.locator(".shapelayer path")
+    expect(outline).to_have_count(1)
+    before = outline.get_attribute("d")
+    wait_for_weights(page, "what token 2")
+    page.wait_for_load_state("networkidle")
+    figure.evaluate(
+        "(it) => { it.drawnAnew = 0; const { react } = Plotly; Plotly.react = (graph, ...more) => {"
+        "  if (graph === it) it.drawnAnew += 1; return react(graph, ...more); }; }"
+    )
+    tokens(page).nth(4).click()
+    expect(outline).not_to_have_attribute("d", before or "")
+    wait_for_weights(page, "what token 4")
+    page.wait_for_load_state("networkidle")
+    assert figure.evaluate("(it) => it.drawnAnew") == 0

@@ -13,6 +13,12 @@
     return top < height * (1 + MARGIN) && bottom > -height * MARGIN;
   }
 
+  /** Whether some of an element is in the window now. */
+  function isSeen(element) {
+    const { top, bottom } = element.getBoundingClientRect();
+    return top < window.innerHeight && bottom > 0;
+  }
+
   const awaited = new Map(); // element → what to do when it comes near
   let observer = null;
 
@@ -44,7 +50,7 @@
     awaited.delete(element);
   }
 
-  const nearness = { isNear, isNearOr };
+  const nearness = { isNear, isSeen, isNearOr };
   if (typeof module !== "undefined") module.exports = nearness;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { nearness });
 })();

@@ -6,7 +6,7 @@
   "use strict";
 
   const NARROW = 600; // pixels; the stylesheet has the same
-  const OUTLINE_MS = 30; // so long do outlines let a strip's weights go first, which come from a near server in 20
+  const OUTLINE_MS = 60; // so long do outlines that cannot be seen yet let a strip's weights go first
 
   const WAITING = {
     nothing: "Nothing yet. Type a prompt and press Generate.",
@@ -685,20 +685,24 @@
   let marked = { a: nothing, b: nothing };
 
   /**
-   * Outline a selection in every figure that shows some of it: now where it can be seen, elsewhere when it can.
+   * Outline a selection in every figure that shows some of it: now where it can be seen, soon where it is near, elsewhere
+   * when it comes near.
    * @param {{a: object, b: object}} selections - what is shown as selected in each slot
    */
   function highlight(selections) {
     marked = { ...marked, ...selections };
-    const isNear = (graph) => window.dash_clientside.nearness.isNearOr(graph, () => mark(graph));
-    const near = marking().filter(isNear); // all are measured before one is drawn
-    for (const graph of near) setTimeout(() => mark(graph), OUTLINE_MS); // one by one, for each takes some 30 ms
+    const { isNearOr, isSeen } = window.dash_clientside.nearness;
+    const near = marking().filter((graph) => isNearOr(graph, () => mark(graph))); // all are measured before one is drawn
+    const seen = near.filter(isSeen);
+    for (const graph of near.filter((each) => !seen.includes(each))) setTimeout(() => mark(graph), OUTLINE_MS); // one by one
+    seen.forEach(mark);
   }
 
   function mark(graph) {
     if (!graph.isConnected || !window.Plotly || !graph.calcdata || !graph.data.length) return; // nothing is drawn yet
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--selection").trim();
     const shown = marked[slotOf(graph)];
+    withoutEcho(graph);
     offerKeys(graph);
     tellWeights(graph);
     if (metaOf(graph).names) window.dash_clientside.names.tell(graph);
@@ -710,6 +714,14 @@
     const shapes = kindOf(graph).outlines(shown, colour, graph);
     if (isSame(graph.layout.shapes || [], shapes)) return;
     window.Plotly.relayout(graph, { shapes, ...cropped(graph, shown.pos) });
+  }
+
+  /**
+   * Keep dcc.Graph from telling Dash of zooms, outlines and hovers. Nothing asks for them there, and each would cost: a
+   * change of the layout, written back into the figure's property, draws all of the figure once more.
+   */
+  function withoutEcho(graph) {
+    for (const event of ["plotly_relayout", "plotly_hover"]) graph.removeAllListeners(event);
   }
 
   /** The ranges around the selected token, where the server says that a figure is too large for a telephone. */
