@@ -18,7 +18,7 @@ from dashapp.analysis.head_names import HeadName
 from dashapp.analysis.heads import KindScores
 from dashapp.figures.cells import texts_on_cells
 from dashapp.figures.sprite import GAP, Colour, mosaic, png_address
-from dashapp.figures.theme import AMOUNTS, MONO, Frame, framed
+from dashapp.figures.theme import AMOUNTS, MONO, Frame, framed, room_for_numbers
 from dashapp.figures.tokens import MOST_NARROW, label
 
 Scale = Literal["whole", "fit"]
@@ -340,7 +340,7 @@ def token_bars(found: TokenAttention, top: Strongest, *, texts: Sequence[str], s
     longest = max(1e-6, float(top.weights.max()), top.rest)
     title = f"attention of {this}" if looks else f"attention to {this}"
     limit = max(1.0, top.rest) if scale == "whole" else longest
-    figure.update_xaxes(title_text=title, range=[0, limit * 1.18])
+    figure.update_xaxes(title_text=title, range=room_for_numbers(0.0, limit, left=136, frame=frame))
     figure.update_yaxes(
         tickvals=list(range(len(rows))), ticktext=rows, range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False
     )

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 
 from dashapp.analysis.attribution import Attribution
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
-from dashapp.figures.theme import Frame, framed
+from dashapp.figures.theme import Frame, framed, room_for_numbers
 
 ADDED: Final = "nats added to the logit difference"
 ROW: Final = 20  # pixels of a bar
+LEFT: Final = 132  # of the names of parts
 CELL: Final = 34
 MOST_NUMBERED: Final = 16  # heads across with room for a number each
 
@@ -37,11 +38,10 @@ def part_bars(found: Attribution, *, over: str, frame: Frame) -> go.Figure:
     summary = f"What each part of the model adds to {over}: {signed(found.whole)} nats in all."
     figure = framed(bars, whole, frame=frame, height=ROW * n_bars + 72, summary=summary)
     low, high = min(0.0, *values, found.whole), max(1e-6, *values, found.whole)
-    room = (0.3 if frame.is_narrow else 0.12) * (high - low)  # of the numbers at the ends
-    figure.update_layout(margin={"l": 132}, bargap=0.2, barmode="overlay")
+    figure.update_layout(margin={"l": LEFT}, bargap=0.2, barmode="overlay")
     figure.update_xaxes(
         title_text=ADDED,
-        range=[low - room * (low < 0), high + room],
+        range=room_for_numbers(low, high, left=LEFT, frame=frame),
         zeroline=True,
         zerolinecolor=colours.edge,
         nticks=5 if frame.is_narrow else 9,
@@ -82,7 +82,7 @@ def head_cells(found: Attribution, *, over: str, frame: Frame) -> go.Figure:
         colorscale=frame.signed_scale,
         xgap=1,
         ygap=1,
-        colorbar=bar_above(0.6),
+        colorbar=bar_above(0.6, frame),
     )
     summary = f"What each of {n_layer} × {n_head} heads adds to {over}."
     cell = CELL if n_head <= MOST_NUMBERED else CELL // 2

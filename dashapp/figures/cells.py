@@ -52,10 +52,11 @@ def inks(shares: np.ndarray, scale: ColourScale) -> list[str]:
     return ["#000000" if luminance > EVEN else "#ffffff" for luminance in luminances]
 
 
-def bar_above(length: float) -> dict[str, Any]:
+def bar_above(length: float, frame: Frame) -> dict[str, Any]:
     """A colour bar in the upper left corner of a figure, that long a share of it, with room for `say_above`."""
     place = {"orientation": "h", "x": 0, "xanchor": "left", "xpad": 0, "yref": "container", "y": 1, "yanchor": "top"}
-    return place | {"ypad": 4, "len": length, "thickness": 10, "outlinewidth": 0, "nticks": 5}
+    ticks = {"nticks": 3 if frame.is_narrow else 5, "tickangle": 0}
+    return place | ticks | {"ypad": 4, "len": length, "thickness": 10, "outlinewidth": 0}
 
 
 def say_above(figure: go.Figure, text: str, frame: Frame) -> None:

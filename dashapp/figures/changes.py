@@ -89,7 +89,7 @@ def stream_map(
         xgap=1 if shape[1] <= 128 else 0,
         ygap=1,
         hoverongaps=False,
-        colorbar=bar_above(0.4),
+        colorbar=bar_above(0.4, frame),
         hovertemplate=_stream_sentence(measure),
     )
     summary = f"How far the residual streams are apart, by {shape[0]} layers and {shape[1]} tokens of a."

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from dashapp.analysis.predictions import NextToken, Surprisals
 from dashapp.figures.numbers import percent, percent_label
-from dashapp.figures.theme import MONO, Frame, framed
+from dashapp.figures.theme import MONO, Frame, framed, room_for_numbers
 from dashapp.figures.tokens import label, ticks
 
 Scale = Literal["whole", "fit"]
@@ -54,7 +54,9 @@ def next_tokens(expected: NextToken, *, texts: Sequence[str], after: str, scale:
     figure.update_layout(margin={"l": 136}, bargap=0.25, barmode="overlay", yaxis_tickfont_family=MONO)
     limit = 1.0 if scale == "whole" else max(1e-6, float(expected.probs.max()), expected.tail)
     figure.update_xaxes(
-        title_text=f"probability of coming after ‘{label(after)}’", range=[0, limit * 1.12], tickformat="~%"
+        title_text=f"probability of coming after ‘{label(after)}’",
+        range=room_for_numbers(0.0, limit, left=136, frame=frame),
+        tickformat="~%",
     )
     tick_text = [*marked, rest]
     figure.update_yaxes(

@@ -95,7 +95,7 @@ def lens_map_figure(
         hoverongaps=False,
         xgap=1 if has_texts else 0,
         ygap=1 if has_texts else 0,
-        colorbar=bar_above(0.4) | bar,
+        colorbar=bar_above(0.4, frame) | bar,
     )
     drawn: list[Any] = [heatmap]
     if has_texts:

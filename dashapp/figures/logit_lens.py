@@ -73,7 +73,7 @@ def _cells(lens: Lens, names: Mapping[int, str], n_point: int, frame: Frame) -> 
         colorscale=frame.amount_scale,
         xgap=1,
         ygap=1,
-        colorbar=bar_above(0.4) | {"tickvals": [0, 0.5, 1], "tickformat": "~%"},
+        colorbar=bar_above(0.4, frame) | {"tickvals": [0, 0.5, 1], "tickformat": "~%"},
     )
 
 

@@ -12,10 +12,11 @@ from dashapp.analysis.activations import gelu
 from dashapp.analysis.neurons import Neuron, NeuronParts, Sparsity
 from dashapp.figures.attribution import ADDED, signed
 from dashapp.figures.numbers import percent_label
-from dashapp.figures.theme import Frame, framed
+from dashapp.figures.theme import Frame, framed, room_for_numbers
 from dashapp.figures.tokens import label
 
 ROW: Final = 20  # pixels of a bar
+LEFT: Final = 160  # of the names of neurons
 
 
 def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, str], frame: Frame) -> go.Figure:
@@ -122,9 +123,9 @@ def neuron_bars(
     )
     figure = framed(bars, frame=frame, height=ROW * len(values) + 64, summary=summary)
     low, high = min(0.0, *values), max(1e-6, *values)
-    room = (0.3 if frame.is_narrow else 0.2) * (high - low)
-    figure.update_layout(margin={"l": 160}, bargap=0.2)
-    figure.update_xaxes(title_text=title, range=[low - room * (low < 0), high + room], zeroline=True, nticks=6)
+    figure.update_layout(margin={"l": LEFT}, bargap=0.2)
+    reach = room_for_numbers(low, high, left=LEFT, frame=frame)
+    figure.update_xaxes(title_text=title, range=reach, zeroline=True, nticks=4 if frame.is_narrow else 6)
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False, zeroline=False
     )

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from dashapp.analysis.pairs import Match, Sources, Writes
 from dashapp.figures.attention import token_names, weight
 from dashapp.figures.attribution import signed
-from dashapp.figures.theme import MONO, Frame, framed
+from dashapp.figures.theme import MONO, Frame, framed, room_for_numbers
 from dashapp.figures.tokens import label
 
 ROW: Final = 22  # pixels of a bar
@@ -136,12 +136,11 @@ def write_bars(found: Writes, *, texts: tuple[Sequence[str], Sequence[str]], fra
     )
     summary = f"The {len(found.promoted)} tokens promoted and suppressed most by what the head would write."
     figure = framed(bars, frame=frame, height=ROW * len(values) + 64, summary=summary)
-    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    room = (0.3 if frame.is_narrow else 0.16) * max(1e-6, high - low)
+    low, high = min(0.0, float(values.min())), max(1e-6, float(values.max()))
     figure.update_layout(margin={"l": 136, "r": 16}, bargap=0.25)
     figure.update_xaxes(
         title_text="nats added to the logit, over the mean of all tokens",
-        range=[low - room * (low < 0), high + room],
+        range=room_for_numbers(low, high, left=136, frame=frame),
         zeroline=True,
         zerolinecolor=colours.edge,
         nticks=6,

@@ -57,7 +57,7 @@ def effect_map(effects: np.ndarray | None, shown: MapOf, shape: tuple[int, int],
         xgap=1 if n_column <= 128 else 0,
         ygap=1,
         hoverongaps=False,
-        colorbar=bar_above(0.4),
+        colorbar=bar_above(0.4, frame),
         **_hover(cells, shown),
     )
     figure = framed(heat, frame=frame, height=ROW * n_row + ABOVE + 48, summary=_summary(effects, shown))

@@ -22,6 +22,9 @@ TEXT_SIZE: Final = 14
 UNITS: Final[tuple[Units, ...]] = ("bits", "nats")  # of information; the first unless a person wants others
 LEAST_TOLD: Final = 1e-3  # of information; less is only called so
 TEXT_FACTORS: Final = (1, 1.25, 1.5, 2)  # how much larger a person may have all text
+NARROWEST, NARROW = 358, 568  # pixels that a figure has in the narrowest window: of a telephone, and of any other
+RIGHT: Final = 16  # pixels, at most, right of a figure's axes
+NUMBER: Final = 54  # pixels that "−0.00447" takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +181,17 @@ def framed(*traces: go.Bar | go.Heatmap | go.Scatter, frame: Frame, height: int,
         yaxis=axis,
     )
     return figure
+
+
+def room_for_numbers(low: float, high: float, *, left: int, frame: Frame) -> list[float]:
+    """The range of an axis of lying bars from `low` to `high`, 0 between them, with a number at the end of each.
+
+    left: pixels of the figure's left margin. The room is what a number needs in the narrowest window of its kind.
+    """
+    width = (NARROWEST if frame.is_narrow else NARROW) - (left + RIGHT) * frame.text
+    share = 0.4 if width <= 0 else min(0.4, NUMBER * frame.text / width)
+    room = share * (high - low) / (1 - share * ((low < 0) + (high > 0)))
+    return [low - room * (low < 0), high + room]
 
 
 def enlarged(figure: go.Figure, factor: float) -> go.Figure:

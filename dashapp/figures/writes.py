@@ -119,7 +119,7 @@ def dimension_map(found: LargestDimensions, *, colour: Colour, frame: Frame) -> 
         hovertemplate="%{y}, %{x}: %{text} of the squared length<extra></extra>",
         xgap=1,
         ygap=1,
-        colorbar=bar_above(0.4) | ({"tickformat": "~%"} if colour == "share" else {}),
+        colorbar=bar_above(0.4, frame) | ({"tickformat": "~%"} if colour == "share" else {}),
         **rest,
     )
     numbers = [str(dimension) for dimension in found.dimensions]

@@ -5,7 +5,16 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import pytest
 
-from dashapp.figures.theme import THEMES, Frame, ThemeName, css_variables, enlarged, framed
+from dashapp.figures.theme import (
+    TEXT_FACTORS,
+    THEMES,
+    Frame,
+    ThemeName,
+    css_variables,
+    enlarged,
+    framed,
+    room_for_numbers,
+)
 
 
 def luminance(colour: str) -> float:
@@ -63,3 +72,17 @@ def test_larger_text_has_as_much_more_room() -> None:
     assert [note["text"] for note in larger["layout"]["annotations"]] == ["plain", "small"]
     assert larger["layout"]["annotations"][1]["font"]["size"] == 12
     assert enlarged(figure(), 1).to_plotly_json() == plain
+
+
+@pytest.mark.parametrize("text", TEXT_FACTORS[:2])  # larger, names alone fill a telephone
+@pytest.mark.parametrize(("is_narrow", "pixels"), [(True, 390 - 32), (False, 601 - 32)])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.1, 2.5), (-3.0, 1e-6)])
+def test_numbers_at_the_ends_of_bars_have_room(
+    low: float, high: float, is_narrow: bool, pixels: int, text: float
+) -> None:
+    """Beside the longest bars of both sides, in the narrowest window of each kind; 50 pixels hold "−0.00447"."""
+    frame = Frame(theme="light", is_narrow=is_narrow, text=text)
+    start, end = room_for_numbers(low, high, left=132, frame=frame)
+    per_pixel = (end - start) / (pixels - (132 + 16) * text)
+    assert (end - high) / per_pixel >= 50 * text
+    assert (low - start) / per_pixel >= 50 * text if low < 0 else start == 0
