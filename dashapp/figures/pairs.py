@@ -139,7 +139,7 @@ def write_bars(found: Writes, *, texts: tuple[Sequence[str], Sequence[str]], fra
     low, high = min(0.0, float(values.min())), max(1e-6, float(values.max()))
     figure.update_layout(margin={"l": 136, "r": 16}, bargap=0.25)
     figure.update_xaxes(
-        title_text="nats added to the logit, over the mean of all tokens",
+        title_text="nats over the mean" if frame.is_narrow else "nats added to the logit, over the mean of all tokens",
         range=room_for_numbers(low, high, left=136, frame=frame),
         zeroline=True,
         zerolinecolor=colours.edge,
