@@ -211,20 +211,24 @@ def _panels() -> None:
         Output(ids.part("view", MATCH, MATCH), "data"),
         Output(ids.part("state", MATCH, MATCH), "children"),
         Output(ids.part("body", MATCH, MATCH), "className"),
-        *(Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
-        Input(ids.SELECTION, "data"),
         Input(ids.THEME, "data"),
         Input(ids.TEXT, "data"),
         Input(ids.UNITS, "data"),
         Input(ids.ALIGNMENT, "data"),
         Input(ids.knob(MATCH, MATCH, ALL), "value"),
         Input(ids.part("near", MATCH, MATCH), "data"),
+        # No inputs: 40-panels.js calls the panels that they concern and that are near the window. Dash would call all
+        # panels of the page, and each call takes some 20 ms of the browser's time.
+        *(State(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
+        State(ids.SELECTION, "data"),
         State(ids.knob(MATCH, MATCH, ALL), "id"),
         State(ids.part("spec", MATCH, MATCH), "data"),
         State(ids.part("view", MATCH, MATCH), "data"),
         State(ids.part("drawn", MATCH, MATCH), "data"),
         State(ids.part("fault", MATCH, MATCH), "children"),
+        State(ids.part("state", MATCH, MATCH), "children"),
         State(ids.part("body", MATCH, MATCH), "className"),
+        prevent_initial_call=True,
     )
     clientside_callback(
         ClientsideFunction("panels", "drawn"),

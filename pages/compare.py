@@ -193,7 +193,7 @@ def _difference() -> html.Section:
             html.Details(
                 [
                     html.Summary("About this comparison"),
-                    *told(ABOUT),
+                    told(ABOUT),
                 ]
             ),
         ],

@@ -120,7 +120,7 @@ ROOMS = {
         ),
         WITH_TORCH,
     ),
-    "dashapp.panels.formulas": Room(DASH | {"latex2mathml"}),
+    "dashapp.panels.formulas": Room(DASH | {"latex2mathml"}, ("dashapp.panels.fixed",)),
     "dashapp.shell": Room(
         DASH,
         ("dashapp.shell", "dashapp.panels", "dashapp.figures", "dashapp.jobs", "dashapp.ids", "dashapp.model.examples"),

@@ -16,6 +16,7 @@ from typing import Final
 from dash.development.base_component import Component
 
 from dashapp.errors import nearest_first
+from dashapp.panels.fixed import Fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,13 @@ class Formula:
         if self.name not in FORMULAS:
             raise ValueError(f"{self.name!r} is no formula. Known, nearest first: {nearest_first(self.name, FORMULAS)}")
 
+    def html(self) -> str:
+        """The formula as HTML."""
+        return f'<div class="formula">{markup(self.name)}</div>'
+
     def drawn(self) -> Component:
         """The formula as a component."""
-        return MathML(markup=markup(self.name))
+        return Fixed(html=self.html())
 
 
 FORMULAS: Final[dict[str, Notation]] = {
@@ -373,25 +378,6 @@ FORMULAS: Final[dict[str, Notation]] = {
         "docs/numerics.md",
     ),
 }
-
-
-_PROPERTIES: Final = ["markup"]
-_NONE: Final[list[str]] = []
-
-
-class MathML(Component):
-    """MathML in a page, for which Dash has no component; drawn by `dashapp_math` of 05-math.js.
-
-    markup: trusted, made of the table above; never of what a person typed.
-    """
-
-    _namespace = "dashapp_math"
-    _type = "MathML"
-    _prop_names = available_properties = _PROPERTIES
-    _children_props = _base_nodes = _valid_wildcard_attributes = available_wildcard_properties = _NONE
-
-    def __init__(self, *, markup: str) -> None:
-        Component.__init__(self, markup=markup)
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dash_bootstrap_components as dbc
@@ -21,6 +22,7 @@ from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, enlarged
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import SamplingSettings
 from dashapp.panels import awaiting, steps, taking
+from dashapp.panels.fixed import Fixed
 from dashapp.panels.formulas import Formula
 from dashapp.traces.record import Trace
 
@@ -159,9 +161,9 @@ def aria(**attributes: str) -> dict[str, Any]:
     return {f"aria-{name}": value for name, value in attributes.items()}
 
 
-def told(about: Iterable[str | Formula]) -> list[Component]:
-    """Paragraphs and formulas as components."""
-    return [html.P(item) if isinstance(item, str) else item.drawn() for item in about]
+def told(about: Iterable[str | Formula]) -> Component:
+    """Paragraphs and formulas."""
+    return Fixed(html="".join(f"<p>{escape(item)}</p>" if isinstance(item, str) else item.html() for item in about))
 
 
 def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bool = False) -> html.Section:
@@ -172,6 +174,7 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
     graph = dcc.Graph(id=ids.part("figure", panel.name, slot), config=GRAPH_CONFIG, figure=BLANK)
     # Dash's annotation knows of no data attributes.
     marks: Any = {"data-marks": panel.marks, "data-slot": slot} if panel.marks else {}
+    reads: Any = {"data-reads": " ".join(panel.reads)} if panel.reads else {}
     defaults = {knob.name: knob.default for knob in panel.knobs}
     spec = {
         "slot": slot,
@@ -199,13 +202,14 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
                 id=ids.part("body", panel.name, slot),
                 className="panel-body is-waiting",
                 disable_n_clicks=True,  # or each click on a figure is counted, which keeps Dash busy
+                **reads,
             ),
             html.P(id=ids.part("fault", panel.name, slot), className="panel-fault", role="alert"),
             *(steps.parts() if panel.marks == "steps" else ()),
             *(awaiting.parts(panel.name, slot) if panel.work else ()),
             html.Div([_knob(panel, slot, knob, query) for knob in panel.knobs], className="knobs"),
             html.P(id=ids.part("foot", panel.name, slot), className="foot"),
-            html.Details([html.Summary("About this panel"), *told(panel.about)]),
+            html.Details([html.Summary("About this panel"), told(panel.about)]),
             dcc.Store(id=ids.part("spec", panel.name, slot), data=spec),
             dcc.Store(id=ids.part("view", panel.name, slot)),
             dcc.Store(id=ids.part("drawn", panel.name, slot)),

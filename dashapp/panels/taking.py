@@ -5,26 +5,31 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, Final
 
 from dash import html
 from dash.development.base_component import Component
 
 from dashapp import ids
+from dashapp.panels.fixed import Fixed
 
 PICTURES: Final = {"png": "Picture (PNG)", "svg": "Picture (SVG)"}
 NUMBERS: Final = {"csv": "Numbers (CSV)", "npz": "Numbers (NPZ)", "python": "Python that computes them"}
 
 
-def menu(panel: str, slot: ids.Slot, *, title: str, no_numbers: str) -> html.Details:
+def menu(panel: str, slot: ids.Slot, *, title: str, no_numbers: str) -> Component:
     """The menu of a panel. title: of the panel, for who hears the menu alone. no_numbers: why there are none, or ""."""
-    where: dict[str, Any] = {"data-panel": panel, "data-slot": slot}
-    named: dict[str, Any] = {"aria-label": f"Take away: {title}"}
     offers = PICTURES if no_numbers else PICTURES | NUMBERS
-    rest = [html.P(no_numbers)] if no_numbers else []
-    said = html.P(className="take-said", role="status")
-    items = html.Div([*(_offer(kind, label) for kind, label in offers.items()), *rest, said], className="take-menu")
-    return html.Details([html.Summary("Take away", **named), items], className="take-away", **where)
+    buttons = "".join(
+        f'<button type="button" data-take="{kind}">{escape(label)}</button>' for kind, label in offers.items()
+    )
+    rest = f"<p>{escape(no_numbers)}</p>" if no_numbers else ""
+    return Fixed(
+        html=f'<details class="take-away" data-panel="{panel}" data-slot="{slot}">'
+        f'<summary aria-label="Take away: {escape(title)}">Take away</summary>'
+        f'<div class="take-menu">{buttons}{rest}<p class="take-said" role="status"></p></div></details>'
+    )
 
 
 def dialog() -> html.Dialog:
@@ -51,8 +56,3 @@ def dialog() -> html.Dialog:
         className="snippet",
         **named,
     )
-
-
-def _offer(kind: str, label: str) -> Component:
-    take: dict[str, Any] = {"data-take": kind}
-    return html.Button(label, type="button", **take)

@@ -35,13 +35,14 @@ def link(base: str, a: str, b: str | None, **more: str) -> str:
 
 
 def half(page: Page, title: str, slot: str) -> Locator:
-    """A panel in a slot."""
-    return page.get_by_role("group", name=f"{title}, prompt {slot}")
+    """A panel in a slot, scrolled into the window: only what is near it is told of runs and selections."""
+    found = page.get_by_role("group", name=f"{title}, prompt {slot}")
+    found.scroll_into_view_if_needed()
+    return found
 
 
 def drawn(page: Page, title: str, slot: str) -> Locator:
     """Its figure, drawn, which it is once it is near the window."""
-    half(page, title, slot).scroll_into_view_if_needed()
     graph = half(page, title, slot).locator(".panel-body:not(.is-waiting) .js-plotly-plot")
     graph.locator(".main-svg").first.wait_for(timeout=PATIENCE_MS)
     return graph

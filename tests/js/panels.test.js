@@ -437,3 +437,13 @@ test("keys move and zoom a map about its middle", () => {
   [0, 10, -10, 10].forEach((end, i) => assert.ok(Math.abs([...back.x, ...back.y][i] - end) < 1e-9));
   assert.equal(panels.movedView("Tab", ranges), null);
 });
+
+test("a selection concerns a panel that reads a field in which it differs", () => {
+  const one = { slot: "a", pos: 3, key: null, layer: 2, head: 1, neuron: null, target: null, against: null };
+  assert.ok(panels.concerns(["pos"], one, { ...one, pos: 4 }));
+  assert.ok(!panels.concerns(["layer", "head"], one, { ...one, pos: 4 }));
+  assert.ok(panels.concerns(["key_pos"], one, { ...one, key: 2 })); // a view's key is its trace's
+  assert.ok(panels.concerns(["pos"], one, { ...one, slot: "b" })); // the same place in another text
+  assert.ok(panels.concerns(["layer"], null, one));
+  for (const reads of [[""], ["n_prompt"], ["drawn_with", "branches"]]) assert.ok(!panels.concerns(reads, null, one));
+});

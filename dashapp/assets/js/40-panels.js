@@ -567,7 +567,7 @@
   }
 
   /** A panel's view, and what stands in its place while there is none. */
-  function view(runA, runB, selection, theme, text, units, alignment, knobValues, _near, knobIds, spec, asked, figure, fault, className) {
+  function view(theme, text, units, alignment, knobValues, _called, runA, runB, selection, knobIds, spec, asked, figure, fault, said, className) {
     const { no_update: same, shell, compare } = window.dash_clientside;
     const { slot, shares, pairs, defaults } = spec;
     const run = slot === "b" ? runB : runA;
@@ -583,14 +583,53 @@
     const before = { asked, figure, isFaulty: Boolean(fault), isHidden: className === HIDDEN };
     const { asks, hides } = stepOf(next, before, nearnessOf(window.dash_clientside.callback_context.outputs_list[0].id));
     const now = hides ? HIDDEN : SHOWN;
-    return [asks ? next : same, absence || (hides ? DRAWING : ""), now === className ? same : now];
+    const says = absence || (hides ? DRAWING : "");
+    return [asks ? next : same, says === (said || "") ? same : says, now === className ? same : now];
   }
+
+  /** Let panels put their views together: those near the window now, the others when they come near. */
+  function call(bodies) {
+    const near = bodies.filter((body) => window.dash_clientside.nearness.isNearOr(body, calling(JSON.parse(body.id))));
+    for (const body of near) calling(JSON.parse(body.id))();
+  }
+
+  const bodies = () => [...document.querySelectorAll(".panel-body[id]")];
+
+  /** A run has changed. */
+  function callAll() {
+    call(bodies());
+  }
+
+  /** The selection has changed. @param {object|null} before @param {object} selection */
+  function follow(before, selection) {
+    call(bodies().filter(({ dataset }) => concerns((dataset.reads || "").split(" "), before, selection)));
+  }
+
+  /** Call panels that come to the page: with all of it, or on Compare one by one. */
+  function watch() {
+    const known = new WeakSet();
+    const observer = new MutationObserver(() => {
+      for (const pair of document.querySelectorAll(".pair")) observer.observe(pair, { childList: true });
+      const fresh = bodies().filter((body) => !known.has(body));
+      for (const body of fresh) known.add(body);
+      call(fresh);
+    });
+    observer.observe(document.getElementById("_pages_content"), { childList: true });
+  }
+
+  /** Whether two selections differ in one of the fields that a view reads. A token is one of its slot. */
+  function concerns(reads, before, selection) {
+    const isOther = (field) => !before || before[field] !== selection[field] || (field === "pos" && before.slot !== selection.slot);
+    return reads.some((name) => (NAMES[name] || name) in selection && isOther(NAMES[name] || name));
+  }
+
+  /** A function that lets a panel put its view together. */
+  const calling = ({ panel, slot }) => () => window.dash_clientside.set_props({ panel, slot, type: "near" }, { data: performance.now() });
 
   /** A question: whether a panel is near the window. If not, its view is put together again when it is. */
   function nearnessOf({ panel, slot }) {
     const body = document.getElementById(JSON.stringify({ panel, slot, type: "body" }));
-    const again = () => window.dash_clientside.set_props({ panel, slot, type: "near" }, { data: performance.now() });
-    return () => window.dash_clientside.nearness.isNearOr(body, again);
+    return () => window.dash_clientside.nearness.isNearOr(body, calling({ panel, slot }));
   }
 
   const SHOWN = "panel-body";
@@ -732,7 +771,7 @@
     return { "xaxis.range": [low - 0.5, high + 0.5], "yaxis.range": [high + 0.5, low - 0.5] };
   }
 
-  const panels = { viewOf, weightsOf, movedView, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, KINDS, view, drawn, highlight };
+  const panels = { viewOf, weightsOf, movedView, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, concerns, KINDS, view, callAll, follow, watch, drawn, highlight };
   if (typeof module !== "undefined") module.exports = panels;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { panels });
 })();

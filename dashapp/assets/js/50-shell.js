@@ -119,12 +119,6 @@
     isUntold = true;
   }
 
-  /** Tell Dash of a token that was forgotten, once panels have other things to draw than the run that had it. */
-  function tellSelection() {
-    if (isUntold) ours().set_props("selection", { data: chosen });
-    isUntold = false;
-  }
-
   /** Let in: its job may start, and is asked for its first token. */
   function admitted(answer, slot) {
     if (!answer || answer.kind !== "admitted") return same();
@@ -174,7 +168,9 @@
     afterPaint(() => {
       if (forPanels[slot] !== next) return;
       ours().set_props(`run-${slot}`, { data: next });
-      tellSelection();
+      if (isUntold) tell(); // of a token that was forgotten, now that panels have other things to draw than its run
+      isUntold = false;
+      ours().panels.callAll();
     });
   }
 
@@ -394,7 +390,18 @@
   function show(next) {
     chosen = next;
     if (runs.a) highlight();
-    ours().strip.afterWeights(() => ours().set_props("selection", { data: chosen }));
+    ours().strip.afterWeights(() => {
+      const before = told;
+      tell();
+      ours().panels.follow(before, chosen);
+    });
+  }
+
+  let told = null; // the selection that Dash knows
+
+  function tell() {
+    told = chosen;
+    ours().set_props("selection", { data: chosen });
   }
 
   // The address --------------------------------------------------------------------------------------------------------
@@ -522,6 +529,7 @@
       if (!strip("b")) return;
       observer.disconnect();
       for (const slot of ["a", "b"]) ours().tokens.listen(strip(slot), (pos) => choose({ slot, pos }));
+      ours().panels.watch();
     }).observe(document.documentElement, { childList: true, subtree: true });
   }
 
