@@ -8,7 +8,7 @@ from dash import ALL, ClientsideFunction, Input, Output, State, callback, client
 from dash.exceptions import PreventUpdate
 
 from dashapp import ids
-from dashapp.panels import architecture, cache_facts, formula_list, model_facts
+from dashapp.panels import architecture, cache_facts, checks_table, formula_list, model_facts
 from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import layout as panel_layout
 from dashapp.panels.source import Source
@@ -24,6 +24,8 @@ def layout(**query: str) -> html.Div:
             html.P("What is this model, what does it compute, and is it computed right?", className="question"),
             html.Div(architecture.layout(weights.config), id=ids.MODEL_DIAGRAM),
             html.Div(model_facts.layout(source, weights), id=ids.MODEL_FACTS),
+            panel_layout(PANELS["checks"], "a", query),
+            checks_table.layout(),
             panel_layout(PANELS["parity"], "a", query),
             formula_list.layout(),
             cache_facts.layout(source),

@@ -55,6 +55,8 @@ FOUND = (
     "dashapp.experiments.sweeps",
     "dashapp.experiments.cells",
     "dashapp.experiments.ablations",
+    "dashapp.experiments.published",
+    "dashapp.experiments.checks",
 )  # what experiments find, torch-free
 MODEL = frozenset(
     {"numpy", "safetensors", "tiktoken", "huggingface_hub", "httpx2", "psutil"}
@@ -95,6 +97,13 @@ ROOMS = {
     "dashapp.experiments.ablations": Room(frozenset({"numpy"})),
     "dashapp.experiments.cells": Room(frozenset({"numpy"}), ("dashapp.experiments.sweeps",)),
     "dashapp.experiments.sweeps": Room(frozenset({"numpy"}), ("dashapp.analysis.alignment",)),
+    "dashapp.experiments.published": Room(
+        frozenset({"numpy"}), ("dashapp.experiments.sweeps", "dashapp.model.config", "dashapp.model.tokenizer")
+    ),
+    "dashapp.experiments.checks": Room(
+        frozenset({"numpy"}),
+        ("dashapp.experiments.published", "dashapp.experiments.results", "dashapp.analysis.identities"),
+    ),
     "dashapp.jobs": Room(JOBS, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.projection": Room(JOBS | {"umap"}, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.resident": Room(JOBS | {"multiprocess"}, (*BELOW_JOBS, "dashapp.jobs")),

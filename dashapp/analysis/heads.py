@@ -184,8 +184,12 @@ def measured_kinds(scores: KindScores) -> dict[Head, Kind]:
 
 def is_gpt2_small(trace: Trace, probe: HeadProbe) -> bool:
     """Whether the weights of a trace have the shape and the loss of GPT-2 small, and so compute what it computes."""
-    has_shape = all(getattr(trace.config, name) == size for name, size in _GPT2_SMALL_SHAPE.items())
-    return has_shape and abs(probe.loss - GPT2_SMALL_LOSS) <= GPT2_SMALL_LOSS_ATOL
+    return has_gpt2_small_shape(trace) and abs(probe.loss - GPT2_SMALL_LOSS) <= GPT2_SMALL_LOSS_ATOL
+
+
+def has_gpt2_small_shape(trace: Trace) -> bool:
+    """Whether all sizes of a trace's model are those of GPT-2 small."""
+    return all(getattr(trace.config, name) == size for name, size in _GPT2_SMALL_SHAPE.items())
 
 
 def _on_copies(trace: Trace, layer: int) -> tuple[np.ndarray, np.ndarray]:

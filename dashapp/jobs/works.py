@@ -70,6 +70,7 @@ KINDS: Final[dict[str, Kind]] = {
     "paths": Kind(title="Paths through the layers", function="dashapp.jobs.paths:paths_of_trace", version=1),
     "beams": Kind(title="Beam search", function="dashapp.jobs.beams:beams_of_trace", version=1),
     "parity": Kind(title="Comparison with Hugging Face", function="dashapp.jobs.parity:parity_of_trace", version=1),
+    "checks": Kind(title="The checks", function="dashapp.jobs.checks:check_trace", version=1, patience=4),
     "rollout": Kind(title="Attention rollout", function="dashapp.jobs.mixing:rollout_of_trace", version=1),
     "flow": Kind(title="Attention flow", function="dashapp.jobs.mixing:flow_of_token", version=1),
     "heads": Kind(title="Probe of all heads", function="dashapp.jobs.heads:probe_of_weights", version=1),

@@ -19,6 +19,7 @@ from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
 from dashapp.panels.awaiting import marked, order_of, state_as_json
 from dashapp.panels.beside import draw_beside
 from dashapp.panels.between_layers import BETWEEN_LAYERS
+from dashapp.panels.checks import CHECKS
 from dashapp.panels.continuations import CONTINUATIONS
 from dashapp.panels.gelu import GELU
 from dashapp.panels.head_atlas import HEAD_ATLAS
@@ -88,7 +89,7 @@ BY_PAGE: Final[dict[str, tuple[Panel, ...]]] = {
         *(GELU, MLP_NEURONS, RESID_NORMS, RESID_WRITES, RESID_DIMENSIONS),
         *(NORM_STATISTICS, NORM_VECTOR),
     ),
-    "Model": (PARITY,),
+    "Model": (CHECKS, PARITY),
 }
 
 PANELS: Final[dict[str, Panel]] = {panel.name: panel for panels in BY_PAGE.values() for panel in panels}

@@ -45,6 +45,10 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
         "from dashapp.experiments.parity import parity_of\nfrom dashapp.model.checkpoint import weights_of",
         "parity_of(weights_of({model}), {trace}.token_ids, progress=progress, **arguments).arrays()",
     ),
+    "checks": (
+        "from dashapp.jobs.checks import check\nfrom dashapp.model.checkpoint import weights_of",
+        "check(weights_of({model}), {trace}, progress, **arguments).arrays()",
+    ),
     "rollout": (
         "from dashapp.jobs.mixing import rollout_of_trace",
         "rollout_of_trace({trace}, progress, **arguments)",

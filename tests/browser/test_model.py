@@ -129,6 +129,23 @@ def test_parity_is_computed_when_asked_for_and_not_before(page: Page, served: Se
     expect(parity.locator(".scatterlayer .point").first).to_be_visible()
 
 
+def test_weights_are_checked_when_asked_for_and_each_check_has_a_verdict(page: Page, served: Served) -> None:
+    page.goto(f"{served.base}/model?prompt=A+cat+sat&new=0")
+    wait_for(page, "done")
+    panel, table = region(page, "Checks of these weights"), page.get_by_role("region", name="Table of checks")
+    expect(panel.locator(".foot")).to_contain_text("Nothing is checked yet", timeout=PATIENCE_MS)
+    stream = table.get_by_role("row", name="The stream begins as token plus position embedding")
+    expect(stream).not_to_contain_text("pass")
+    panel.get_by_label("the trace and published numbers").check()
+    expect(panel.locator(".foot")).to_contain_text("Nothing failed", timeout=4 * PATIENCE_MS)
+    expect(stream).to_contain_text("✓ pass", timeout=PATIENCE_MS)
+    expect(table.get_by_role("row", name="Loss on “Hello world!”")).to_contain_text("– does not apply")
+    expect(table.get_by_role("row", name="Logits are Hugging Face’s")).to_contain_text("· not asked for")
+    panel.get_by_label("nothing now").check()
+    expect(stream).not_to_contain_text("pass", timeout=PATIENCE_MS)
+    assert violations(page) == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_has_no_violation_with_everything_open(page: Page, served: Served, theme: str) -> None:
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
