@@ -184,7 +184,12 @@ def measured_kinds(scores: KindScores) -> dict[Head, Kind]:
 
 def is_gpt2_small(trace: Trace, probe: HeadProbe) -> bool:
     """Whether the weights of a trace have the shape and the loss of GPT-2 small, and so compute what it computes."""
-    return has_gpt2_small_shape(trace) and abs(probe.loss - GPT2_SMALL_LOSS) <= GPT2_SMALL_LOSS_ATOL
+    return has_gpt2_small_shape(trace) and is_gpt2_small_loss(probe.loss)
+
+
+def is_gpt2_small_loss(loss: float) -> bool:
+    """Whether GPT-2 small loses so much on `GPT2_SMALL_TEXT` after BOS, in nats a token; NaN is not so much."""
+    return abs(loss - GPT2_SMALL_LOSS) <= GPT2_SMALL_LOSS_ATOL
 
 
 def has_gpt2_small_shape(trace: Trace) -> bool:

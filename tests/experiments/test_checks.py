@@ -22,6 +22,8 @@ from dashapp.model.weights import Weights
 from dashapp.traces.record import Trace
 from tests.doubles import save_model_folder
 
+HELLO = [50256, 15496, 995, 0]  # <|endoftext|>Hello world!
+
 
 @pytest.fixture(scope="module")
 def weights(model_folder: Path) -> Weights:
@@ -103,13 +105,12 @@ def test_published_numbers_do_not_apply_to_the_demo_model() -> None:
 
 
 class Recognised:
-    """Stands for the shape of GPT-2 small, the probe and what is reproduced, for weights that are smaller."""
+    """Stands for the shape of GPT-2 small, its loss, the probe and what is reproduced, for weights that are smaller."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, loss: float) -> None:
-        probe = type("Probe", (), {"loss": loss})()
         monkeypatch.setattr(jobs_checks, "has_gpt2_small_shape", lambda trace: True)
-        monkeypatch.setattr("dashapp.analysis.heads.has_gpt2_small_shape", lambda trace: True)
-        monkeypatch.setattr(jobs_checks, "probe_heads", lambda model, weights, progress: probe)
+        monkeypatch.setattr(jobs_checks, "loss", lambda model, ids: loss if ids.tolist() == HELLO else np.nan)
+        monkeypatch.setattr(jobs_checks, "probe_heads", lambda model, weights, progress: None)
         monkeypatch.setattr(jobs_checks, "reproduce", lambda *_, progress: self.values(patching=False))
         monkeypatch.setattr(jobs_checks, "reproduce_patching", lambda *_, progress: self.values(patching=True))
 
