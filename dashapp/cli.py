@@ -1,4 +1,4 @@
-"""The command line: dashapp serve | trace | generate | models | cache | doctor | settings.
+"""The command line: dashapp serve | trace | generate | check | models | cache | doctor | settings.
 
 Prints; the work is in the rooms below. Commands that run no model import no torch.
 """
@@ -126,6 +126,31 @@ def generate(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def check(options: argparse.Namespace, settings: Settings) -> int:
+    """Check a model's weights: identities of a prompt's trace, and for GPT-2 small what was published."""
+    from dashapp import api
+    from dashapp.experiments.checks import rows
+    from dashapp.jobs.checks import check as check_weights
+    from dashapp.panels.checks import verdict
+    from dashapp.panels.checks_table import cells_of
+
+    model = _load(settings)
+    assert model.weights is not None, "a loaded model knows its weights"
+    made = api.trace(model, options.prompt, settings=settings)
+    found = check_weights(model.weights, made, _show_share, depth="all" if options.all else "quick")
+    checked = [(row, cells_of(row, is_done=True)) for row in rows(found)]
+    if options.json:
+        keys = ("verdict", "expected", "found", "difference", "allowed")
+        told = [{"group": row.group, "check": row.what, **dict(zip(keys, said, strict=True))} for row, said in checked]
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        for row, (says, expected, value, _difference, allowed) in checked:
+            print(f"{says:<17} {row.group}: {row.what}")
+            print(f"{'':<17} expected {expected}{f', found {value}' if value else ''}, allowed {allowed}")
+        print(verdict(found))
+    return 1 if any(row.verdict == "fail" for row, _said in checked) else 0
+
+
 def models(options: argparse.Namespace, settings: Settings) -> int:
     """List the models that can be loaded, or fetch one."""
     from dashapp.model.registry import available, locate
@@ -217,13 +242,22 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in (("trace", trace), ("generate", generate)):
         _add_prompt(add(name, command))
     _add_sampling(commands.choices["generate"])
+    check_parser = add("check", check)
+    check_parser.add_argument("prompt", nargs="?", default="Hello world!", help="Whose trace is checked.")
+    check_parser.add_argument("--all", action="store_true", help="Also Hugging Face's model and maps of patching.")
     models_parser = add("models", models)
     models_parser.add_argument("--fetch", metavar="NAME", help="Fetch a published model from the hub.")
     cache_parser = add("cache", cache)
     cache_parser.add_argument(
         "--clear", action="store_true", help="Remove all traces and runs, and the prompts of long links."
     )
-    for sub in (models_parser, cache_parser, add("doctor", doctor), add("settings", show_settings, setting_names())):
+    for sub in (
+        check_parser,
+        models_parser,
+        cache_parser,
+        add("doctor", doctor),
+        add("settings", show_settings, setting_names()),
+    ):
         _add_json(sub)
     return parser
 
@@ -288,6 +322,10 @@ def _check_out(out: Path | None) -> None:
 def _show_progress(done: int, total: int) -> None:
     end = "\n" if done == total else ""
     print(f"\r{in_megabytes(done)} of {in_megabytes(total)}", end=end, file=sys.stderr, flush=True)
+
+
+def _show_share(share: float) -> None:
+    print(f"\r{share:.0%}", end="\n" if share >= 1 else "", file=sys.stderr, flush=True)
 
 
 class _Stream:

@@ -228,6 +228,28 @@ def test_settings_do_not_show_the_secret(
     assert "(set, not shown)" in shown
 
 
+def test_check_tells_each_check_with_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "a b c"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "✓ pass            This trace: The stream begins as token plus position embedding"
+    assert lines[1].strip() == "expected no difference, found 0, allowed 0.0001"
+    assert "– does not apply  Losses: Loss on “Hello world!”" in lines
+    assert lines[-1].startswith("Nothing failed. ")
+    told = json.loads((main(["check", "--json"]), capsys.readouterr().out)[1])
+    assert [each["verdict"] for each in told[:12]] == ["✓ pass"] * 12
+    assert {"check": "Logits are Hugging Face’s", "verdict": "· not asked for"}.items() <= told[14].items()
+
+
+def test_check_ends_with_1_where_something_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashapp.jobs.checks.identities", lambda trace, progress: {"mlp": 0.1})
+    assert main(["check"]) == 1
+    out = capsys.readouterr().out
+    assert "✗ fail            This trace: The stream grows by GELU" in out
+    assert "Failed: The stream grows by GELU" in out
+
+
 def test_doctor_finds_all_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     assert "BAD" not in capsys.readouterr().out

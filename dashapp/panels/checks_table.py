@@ -90,7 +90,7 @@ def _tr(row: Row, before: Row | None, *, is_done: bool) -> html.Tr:
     )
 
 
-def cells_of(row: Row, *, is_done: bool) -> tuple[str, ...]:
+def cells_of(row: Row, *, is_done: bool) -> tuple[str, str, str, str, str]:
     """Verdict, expected, found, largest difference and allowed as texts."""
     verdict = f"{SIGNS[row.verdict]} {row.verdict}" if is_done else ""
     if row.unit == OF_LARGEST:
