@@ -137,6 +137,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
         models,
         plotly_script,
         recipes,
+        report,
         strip_attention,
         strip_measures,
         takeaway,
@@ -163,6 +164,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     plotly_script.add_route(app.server)
     strip_measures.add_route(app.server)
     takeaway.add_route(app.server)
+    report.add_route(app.server)
     typed.add_routes(app.server)
     vocabulary.add_route(app.server)
     _add_health(app.server, source, manager)

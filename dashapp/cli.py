@@ -1,4 +1,4 @@
-"""The command line: dashapp serve | trace | generate | check | models | cache | doctor | settings.
+"""The command line: dashapp serve | trace | generate | report | check | models | cache | doctor | settings.
 
 Prints; the work is in the rooms below. Commands that run no model import no torch.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dashapp import __version__
-from dashapp.errors import DashappError, NotText, StoreUnavailable, UnwritableFile, in_megabytes
+from dashapp.errors import DashappError, NoSecondPrompt, NotText, StoreUnavailable, UnwritableFile, in_megabytes
 from dashapp.model.sampling import SamplingSettings
 from dashapp.settings import Settings, flag, setting_help, setting_names, variable
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Settings that mean something to a command which serves nothing.
 ENGINE_SETTINGS = ("model", "models_dir", "cache_dir", "cache_size", "device", "dtype", "log_level")
+REPORT_PAGES = ("generation", "attention", "embeddings", "activations", "model", "compare")
 N_TOP_SHOWN = 3
 TABLE_SAYS = (
     "Surprisal: how unexpected the token was. Likelier tokens: how many were expected more. "
@@ -123,6 +124,26 @@ def generate(options: argparse.Namespace, settings: Settings) -> int:
         print()
         if run.stop == "context":
             print(f"The context of {model.config.n_ctx:,} tokens is full: the text ends here.", file=sys.stderr)
+    return 0
+
+
+def report(options: argparse.Namespace, settings: Settings) -> int:
+    """Write whole pages for one prompt, or two, to one HTML file that opens without a network.
+
+    Figures that need a slow computation say so in the file, unless --all has it done first.
+    """
+    sampling = SamplingSettings(**{name: getattr(options, name) for name in SamplingSettings().as_dict()})
+    pages = options.pages or (REPORT_PAGES[-1:] if options.b is not None else REPORT_PAGES[:4])
+    if options.b is None and "compare" in pages:
+        raise NoSecondPrompt
+    _check_out(options.out)
+    from dashapp.figures.theme import Frame
+    from dashapp.report.written import opened_prompts, write_report  # with Dash, which other commands do without
+
+    reading = {"bos": options.bos, "special_tokens": options.special_tokens, "settings": settings}
+    prompts = opened_prompts(_load(settings), options.a, options.b, sampling, **reading)
+    frame = Frame(theme=options.theme, units=options.units)
+    write_report(options.out, prompts, pages=pages, frame=frame, settings=settings, says=_say if options.all else None)
     return 0
 
 
@@ -241,7 +262,8 @@ def _parser() -> argparse.ArgumentParser:
     add("serve", serve, setting_names())
     for name, command in (("trace", trace), ("generate", generate)):
         _add_prompt(add(name, command))
-    _add_sampling(commands.choices["generate"])
+    _add_sampling(commands.choices["generate"], SamplingSettings())
+    _add_report(add("report", report))
     check_parser = add("check", check)
     check_parser.add_argument("prompt", nargs="?", default="Hello world!", help="Whose trace is checked.")
     check_parser.add_argument("--all", action="store_true", help="Also Hugging Face's model and maps of patching.")
@@ -264,21 +286,47 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_prompt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", nargs="?", help="The prompt; without it, or for '-', it is read from standard input.")
+    _add_reading(parser)
+    parser.add_argument("--no-cache", dest="cache", action="store_false", help="Neither read nor write the cache.")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="Write the whole result to a file.")
+    _add_json(parser)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-bos", dest="bos", action="store_false", help="Put no <|endoftext|> in front.")
     parser.add_argument(
         "--special-tokens", action="store_true", help="Read <|endoftext|> inside the prompt as that token."
     )
-    parser.add_argument("--no-cache", dest="cache", action="store_false", help="Neither read nor write the cache.")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="Write the whole result to a file.")
-    _add_json(parser)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--a", required=True, metavar="PROMPT", help="The prompt.")
+    parser.add_argument("--b", metavar="PROMPT", help="A second one, to be compared with it.")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="The HTML file to write.")
+    parser.add_argument(
+        "--page",
+        dest="pages",
+        action="append",
+        choices=REPORT_PAGES,
+        help="A page to write; may be given several times. Without it: compare if there is --b, else the first four.",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="First compute what takes long (patching, lens maps, …): minutes for a large model or a long prompt. "
+        "Without it nothing slow is computed, and figures that lack it say so.",
+    )
+    parser.add_argument("--theme", default="light", choices=("light", "dark"), help="Colours of the file.")
+    parser.add_argument("--units", default="bits", choices=("bits", "nats"), help="Units of information.")
+    _add_reading(parser)
+    _add_sampling(parser, SamplingSettings(max_new_tokens=0))
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Print JSON.")
 
 
-def _add_sampling(parser: argparse.ArgumentParser) -> None:
-    usual = SamplingSettings()
+def _add_sampling(parser: argparse.ArgumentParser, usual: SamplingSettings) -> None:
     parser.add_argument("--max-new-tokens", type=int, default=usual.max_new_tokens, help="At most so many new tokens.")
     parser.add_argument("--temperature", type=float, default=usual.temperature, help="0 takes the most likely token.")
     parser.add_argument("--top-k", type=int, default=usual.top_k, help="Keep so many tokens; 0 keeps all.")
@@ -322,6 +370,10 @@ def _check_out(out: Path | None) -> None:
 def _show_progress(done: int, total: int) -> None:
     end = "\n" if done == total else ""
     print(f"\r{in_megabytes(done)} of {in_megabytes(total)}", end=end, file=sys.stderr, flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _show_share(share: float) -> None:

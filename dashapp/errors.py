@@ -3,7 +3,7 @@
     DashappError
     ├── PromptError       the person at the prompt can fix it
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
-    │   ├── NotOneToken   NotASum   NotADimension
+    │   ├── NotOneToken   NotASum   NotADimension   NoSecondPrompt
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   UnknownAllowedModel   PortTaken   TransformersMissing
     ├── ModelError        whoever chose the model can fix it
@@ -65,6 +65,15 @@ class EmptyPrompt(PromptError):
             "The model needs at least one token to look at.",
             "This prompt is empty and nothing is put in front of it.",
             "Type something, or put <|endoftext|> in front.",
+        )
+
+
+class NoSecondPrompt(PromptError):
+    def __init__(self) -> None:
+        super().__init__(
+            "The page Compare shows what two prompts have to do with each other.",
+            "Only one was given.",
+            "Name the other one with --b, or choose another page.",
         )
 
 

@@ -147,6 +147,16 @@ ROOMS = {
     ),
     "dashapp.shell.takeaway": Room(DASH, ("dashapp.panels", "dashapp.analysis.table"), WITH_TORCH),
     "dashapp.shell.recipes": Room(DASH, ("dashapp.store", "dashapp.ids"), WITH_TORCH),
+    "dashapp.shell.report": Room(DASH, ("dashapp.report", "dashapp.shell.takeaway"), WITH_TORCH),
+    "dashapp.report": Room(
+        frozenset(),
+        (
+            *("dashapp.report", "dashapp.panels", "dashapp.figures", "dashapp.jobs.works", "dashapp.ids"),
+            *("dashapp.traces.record", "dashapp.model.sampling", "dashapp.model.tokenizer"),
+        ),
+        WITH_TORCH,
+    ),
+    "dashapp.report.written": ON_TOP_WITH_TORCH,  # the command line's
     "pages": Room(DASH, ("dashapp.shell", "dashapp.panels", "dashapp.jobs", "dashapp.ids")),
     # On top, where everything may be imported. The web process and the command line start without torch; `api` and
     # `worker` are imported when there is work to do.

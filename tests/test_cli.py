@@ -16,6 +16,7 @@ import pytest
 import dashapp
 from dashapp.cli import main
 from dashapp.jobs.manager import open_job_cache
+from dashapp.panels.catalogue import BY_PAGE
 from dashapp.settings import Settings, flag, setting_names, variable
 from dashapp.store.recipes import RecipeStore
 
@@ -120,6 +121,16 @@ def test_prompt_is_read_from_standard_input(
         (["generate", "x", "--temperature", "-1"], "Here it is −1.0. Try 0.8."),
         (["generate", "x", "--top-p", "0"], "Here it is 0.0."),
         (["trace", "x", "--dtype", "int8"], "--dtype is one of float32, bfloat16"),
+        (["report", "--a", "a b c d e f g h i j k l m n", "--out", "r.html"], "The prompt has 15. Shorten it by 2."),
+        (["report", "--a", "x", "--b", "a b c d e f g h i j k l m n", "--out", "r.html"], "The prompt has 15."),
+        (["report", "--a", "x", "--page", "compare", "--out", "r.html"], "Name the other one with --b"),
+        (["report", "--a", "x", "--max-new-tokens", "-1", "--out", "r.html"], "New tokens must be a whole number"),
+        (["report", "--a", "x", "--out", "/no/such/folder/x"], "there is no folder '/no/such/folder'"),
+        (["report", "--a", "x", "--page", "generation", "--out", "/dev/full"], "cannot be written: No space left"),
+        (
+            ["report", "--a", "x", "--cache-dir", "/dev/null/x", "--out", "r.html"],
+            "or name another in DASHAPP_CACHE_DIR",
+        ),
         (["trace", "x", "--out", "/no/such/folder/x"], "there is no folder '/no/such/folder'"),
         (["generate", "x", "--out", "/"], "'/' cannot be written: it is a folder"),
         (["trace", "x", "--dtype", "float32", "--cache-dir", "/dev/null/x", "--out", ""], "it is a folder"),
@@ -133,6 +144,33 @@ def test_refusal_is_one_sentence_and_status_2(
     assert sentence in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_report_writes_the_pages_of_a_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "report.html"
+    arguments = ["report", "--a", "a b <b>", "--max-new-tokens", "2", "--page", "generation", "--page", "attention"]
+    assert main([*arguments, "--theme", "dark", "--out", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    titles = [panel.title for page in ("Generation", "Attention") for panel in BY_PAGE[page]]
+    assert [title for title in titles if f"<h3>{title}</h3>" not in text] == []
+    assert text.count('class="figure"') == len(titles)
+    assert "2 generated" in text
+    assert 'data-bs-theme="dark"' in text
+    assert capsys.readouterr().out == ""
+
+
+def test_report_computes_what_takes_long_when_it_is_asked_to(tmp_path: Path) -> None:
+    """In a process of its own, which is a job's from then on."""
+    prompts = ["--a", "a b c", "--b", "a x c"]
+    lacks = {}
+    for flags in ([], ["--all"]):
+        out = tmp_path / "report.html"
+        command = [sys.executable, "-m", "dashapp", "report", *prompts, *flags, "--out", str(out)]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        lacks[len(flags)] = out.read_text(encoding="utf-8").count("This figure is not complete")
+        assert ("1 of 1: Patching" in run.stderr) == bool(flags)
+    assert lacks == {0: 1, 1: 0}
 
 
 def test_models_lists_demo_the_hub_and_folders(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

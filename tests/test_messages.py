@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 # Each class with values to make it from, and what of them its text must show where that is not the value itself.
 EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "EmptyPrompt": ({}, ()),
+    "NoSecondPrompt": ({}, ()),
     "PromptTooLong": ({"n_tokens": 1203, "n_ctx": 1024}, ("1,203", "1,024", "179")),
     "PromptTooLarge": ({"size_bytes": 123_456, "limit_bytes": 65_536}, ("123,456", "65,536")),
     "NotOneToken": ({"text": "queenly", "tokens": ["queen", "ly"]}, ("'queenly' is 2 tokens: 'queen', 'ly'.",)),

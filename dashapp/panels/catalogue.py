@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from dash import MATCH, Input, Output, State, callback, no_update
@@ -16,11 +14,11 @@ from dashapp.errors import DashappError
 from dashapp.jobs.works import WORKS, Works
 from dashapp.panels.ablate_heads import ABLATE_HEADS
 from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
-from dashapp.panels.awaiting import marked, order_of, state_as_json
-from dashapp.panels.beside import draw_beside
+from dashapp.panels.awaiting import order_of, state_as_json
 from dashapp.panels.between_layers import BETWEEN_LAYERS
 from dashapp.panels.checks import CHECKS
 from dashapp.panels.continuations import CONTINUATIONS
+from dashapp.panels.drawing import drawn_for, other_of
 from dashapp.panels.gelu import GELU
 from dashapp.panels.head_atlas import HEAD_ATLAS
 from dashapp.panels.head_grid import HEAD_GRID
@@ -37,7 +35,7 @@ from dashapp.panels.next_tokens import NEXT_TOKENS
 from dashapp.panels.output_changes import CHANGED_SURPRISAL, CHANGED_TOKENS
 from dashapp.panels.pair_heads import PAIR_HEADS, TOKEN_SOURCES
 from dashapp.panels.pair_why import PAIR_MATCH, PAIR_WRITES
-from dashapp.panels.panel import Drawn, Panel, draw, work_of
+from dashapp.panels.panel import Panel, work_of
 from dashapp.panels.parity import PARITY
 from dashapp.panels.patch_cell import PATCH_CELL
 from dashapp.panels.patching import PATCHING
@@ -58,7 +56,6 @@ from dashapp.panels.vector_paths import VECTOR_PATHS
 from dashapp.panels.vector_rows import VECTOR_ROWS
 from dashapp.panels.vector_similarity import VECTOR_SIMILARITY
 from dashapp.panels.vocabulary_map import VOCABULARY_MAP
-from dashapp.traces.record import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +121,7 @@ def draw_panel(view: object, view_id: object) -> tuple[Any, Any, str]:
     if trace is None:
         return no_update, "", GONE
     try:
-        drawn = _drawn(panel, trace, view)
+        drawn = drawn_for(panel, trace, view)
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Drew nothing for %s: %s", panel.name, error)
         raise PreventUpdate from error
@@ -150,11 +147,11 @@ def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str
         raise PreventUpdate
     try:
         do, asker = order_of(asked)
-        work = work_of(panel, trace, view, _other(view))
+        work = work_of(panel, trace, view, other_of(view))
         if work is None:
             raise PreventUpdate
         state = getattr(_works(), do)(work, asker)
-        drawn = _drawn(panel, trace, view) if state.phase == "done" else None
+        drawn = drawn_for(panel, trace, view) if state.phase == "done" else None
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Asked for nothing for %s: %s", panel.name, error)
         raise PreventUpdate from error
@@ -167,27 +164,6 @@ def _panel_of(part_id: object) -> Panel | None:
     """The panel of a part's id that a browser sent."""
     name = part_id.get("panel") if isinstance(part_id, dict) else None
     return (PANELS.get(name) or PAIR_PANELS.get(name)) if isinstance(name, str) else None
-
-
-def _drawn(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
-    """A panel's view, with the result of its work or marked as awaiting it, and with the ranges of the other slot's.
-
-    Raises: ValueError for a view that no page of ours sends, DashappError for one that cannot be drawn.
-    """
-    other = _other(view)
-    work = work_of(panel, trace, view, other)
-    result = Source.here().store.get_result(work.key) if work else None
-    drawn = draw(panel, trace, view, result=result, other=other)
-    if work is not None and result is None:
-        drawn = replace(drawn, figure=marked(drawn.figure, work, starts=panel.starts))
-    if panel.pairs or other is None:
-        return drawn
-    return draw_beside(panel, drawn, other, {**view, **view["beside"]})
-
-
-def _other(view: Mapping[str, Any]) -> Trace | None:
-    """The trace of the slot beside a view's, if there is one."""
-    return Source.here().trace(view["beside"].get("key")) if isinstance(view.get("beside"), dict) else None
 
 
 def _works() -> Works:

@@ -264,7 +264,8 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace 
     """
     knobs = view.get("knobs")
     chosen: dict[str, Any] = {
-        field: _field(field, view.get(field), trace, may_lack=not _counts(panel, field, knobs)) for field in panel.reads
+        field: field_in(field, view.get(field), trace, may_lack=not _counts(panel, field, knobs))
+        for field in panel.reads
     }
     for knob in panel.knobs:
         value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
@@ -280,11 +281,13 @@ def _of_other(panel: Panel, view: Mapping[str, Any], other: Trace | None) -> dic
         raise ValueError("a panel of pairs needs two prompts")
     fields = [field for field in panel.reads if field in OF_A_PROMPT]
     lacking = {field: not _counts(panel, field, view.get("knobs")) for field in fields}
-    of_other = {f"other_{field}": _field(field, beside.get(field), other, may_lack=lacking[field]) for field in fields}
+    of_other = {
+        f"other_{field}": field_in(field, beside.get(field), other, may_lack=lacking[field]) for field in fields
+    }
     return {"other": other, **of_other}
 
 
-def _field(field: SelectionField, value: object, trace: Trace, *, may_lack: bool = False) -> Any:
+def field_in(field: SelectionField, value: object, trace: Trace, *, may_lack: bool = False) -> Any:
     """A field of the selection in a view. may_lack: it counts for nothing now. Raises: ValueError outside the trace."""
     if field in RECORDS:
         return None if value is None else RECORDS[field](value)

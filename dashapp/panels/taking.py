@@ -26,9 +26,19 @@ def menu(panel: str, slot: ids.Slot, *, title: str, no_numbers: str) -> Componen
     )
     rest = f"<p>{escape(no_numbers)}</p>" if no_numbers else ""
     return Fixed(
-        html=f'<details class="take-away" data-panel="{panel}" data-slot="{slot}">'
-        f'<summary aria-label="Take away: {escape(title)}">Take away</summary>'
+        html=f'<details class="take-away" data-panel="{panel}" data-slot="{slot}">\n'
+        f'<summary aria-label="Take away: {escape(title)}">Take away</summary>\n'
         f'<div class="take-menu">{buttons}{rest}<p class="take-said" role="status"></p></div></details>'
+    )
+
+
+def page_menu() -> Component:
+    """The menu of the page that is on screen."""
+    about = "All figures of this page with their texts, the prompt, model and settings: it opens without a network."
+    return Fixed(
+        html='<details class="take-away of-page"><summary>Take away page</summary>\n'
+        f'<div class="take-menu"><p>{about}</p><button type="button" data-take="page">Whole page (HTML)</button>\n'
+        '<p class="take-said" role="status"></p></div></details>'
     )
 
 

@@ -8,7 +8,7 @@ from dash import dcc, html, page_container
 
 from dashapp import ids
 from dashapp.panels.panel import aria
-from dashapp.panels.taking import dialog
+from dashapp.panels.taking import dialog, page_menu
 from dashapp.shell.header import header
 from dashapp.shell.models import demo_note
 from dashapp.shell.prompt_bar import prompt_bar
@@ -33,7 +33,7 @@ def layout() -> html.Div:
             html.Section(
                 [*(_strip(slot) for slot in ids.SLOTS), selection_bar()], className="strip-bar", **aria(label="Tokens")
             ),
-            html.Main(page_container, id="page", disable_n_clicks=True),
+            html.Main([page_menu(), page_container], id="page", disable_n_clicks=True),
             *_stores(),
         ],
         id=ids.SHELL,

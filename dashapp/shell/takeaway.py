@@ -39,14 +39,15 @@ def taken(asked: object) -> Response:
     """A file, line by line where it is CSV. Raises: as `shown_by` and `Shown.table`."""
     shown, form = shown_by(asked)
     if form == "python":
-        return _file(Response(shown.python(), mimetype="text/x-python"), f"{shown.name}.py")
+        return as_file(Response(shown.python(), mimetype="text/x-python"), f"{shown.name}.py")
     table = shown.table()
     if form == "npz":
-        return _file(Response(npz_bytes(table), mimetype="application/octet-stream"), f"{shown.name}.npz")
-    return _file(Response(csv_lines(table), mimetype="text/csv"), f"{shown.name}.csv")
+        return as_file(Response(npz_bytes(table), mimetype="application/octet-stream"), f"{shown.name}.npz")
+    return as_file(Response(csv_lines(table), mimetype="text/csv"), f"{shown.name}.csv")
 
 
-def _file(response: Response, name: str) -> Response:
+def as_file(response: Response, name: str) -> Response:
+    """An answer to be saved under a name, and kept nowhere else."""
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
     return response

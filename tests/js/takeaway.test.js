@@ -34,6 +34,32 @@ test("what a panel says cannot become markup of a picture", () => {
   assert.ok(svg.includes("&#60;script&#62;&#34;&#38;"));
 });
 
+const RUN = { trace: "abc", nPrompt: 3, settings: { seed: 1 } };
+const SHOWN = { slot: "a", pos: 2, key: 1, layer: 0, head: null, neuron: null, target: null, isChosen: true };
+const VIEW = { key: "abc", theme: "dark", text: 1.25, units: "nats", narrow: false, knobs: {} };
+
+test("a page is asked for as it looks, with what each slot shows", () => {
+  const panels = [
+    { panel: "far", slot: "a", view: null, why: "Select one." },
+    { panel: "near", slot: "a", view: VIEW, why: "" },
+  ];
+  const asked = takeaway.pageAsked("Attention", panels, { a: { run: RUN, shown: SHOWN } });
+  assert.deepEqual(asked.looks, { theme: "dark", text: 1.25, units: "nats", narrow: false });
+  assert.deepEqual(asked.panels, panels);
+  assert.deepEqual(asked.prompts, {
+    a: {
+      key: "abc",
+      n_prompt: 3,
+      settings: { seed: 1 },
+      selected: { pos: 2, key_pos: 1, layer: 0, head: null, neuron: null, target: null, against: null },
+    },
+  });
+});
+
+test("a page that shows nothing asks for nothing", () => {
+  assert.equal(takeaway.pageAsked("Compare", [{ panel: "x", slot: "a", view: null, why: "No." }], {}), null);
+});
+
 test("the name of a file is what the server says, and no path", () => {
   assert.equal(takeaway.fileName('attachment; filename="gelu-12ab.csv"'), "gelu-12ab.csv");
   assert.equal(takeaway.fileName('attachment; filename="../x"'), "figure");

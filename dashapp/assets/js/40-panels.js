@@ -580,8 +580,10 @@
     const beside = shares ? compare.beside(slot, runA, runB, selection, alignment, reads) : null;
     const looks = { theme, text, units, narrow: window.innerWidth <= NARROW };
     const next = absence ? null : viewOf(run, { ...looks, knobs, beside, selection: shown }, reads);
+    const { id } = window.dash_clientside.callback_context.outputs_list[0];
+    window.dash_clientside.takeaway.show(id, { view: next, why: absence }, { a: runA, b: runB, selection, alignment });
     const before = { asked, figure, isFaulty: Boolean(fault), isHidden: className === HIDDEN };
-    const { asks, hides } = stepOf(next, before, nearnessOf(window.dash_clientside.callback_context.outputs_list[0].id));
+    const { asks, hides } = stepOf(next, before, nearnessOf(id));
     const now = hides ? HIDDEN : SHOWN;
     const says = absence || (hides ? DRAWING : "");
     return [asks ? next : same, says === (said || "") ? same : says, now === className ? same : now];
@@ -598,6 +600,11 @@
   /** A run has changed. */
   function callAll() {
     call(bodies());
+  }
+
+  /** All panels of the page are wanted, even those far from the window: let each put its view together. */
+  function callEven() {
+    for (const body of bodies()) calling(JSON.parse(body.id))();
   }
 
   /** The selection has changed. @param {object|null} before @param {object} selection */
@@ -771,7 +778,7 @@
     return { "xaxis.range": [low - 0.5, high + 0.5], "yaxis.range": [high + 0.5, low - 0.5] };
   }
 
-  const panels = { viewOf, weightsOf, movedView, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, concerns, KINDS, view, callAll, follow, watch, drawn, highlight };
+  const panels = { viewOf, weightsOf, tellWeights, movedView, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, concerns, KINDS, view, callAll, callEven, follow, watch, drawn, highlight };
   if (typeof module !== "undefined") module.exports = panels;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { panels });
 })();

@@ -1,11 +1,13 @@
 /**
  * What a panel's menu takes away: the figure as a picture, made here; its numbers and its Python, asked of the server.
+ * What the page's menu takes away: all of its panels in one file, asked of the server too.
  * Knows figures, files and the server's address; knows nothing of Dash.
  */
 (function () {
   "use strict";
 
   const ADDRESS = "/take-away";
+  const PAGE_ADDRESS = "/report";
   const SCALE = 2; // pixels of a PNG to one on the page
   const MARGIN = 16; // pixels around a picture
   const LINES = { title: [20, 600, 26], question: [14, 400, 20], foot: [13, 400, 18] }; // size, weight, height
@@ -68,8 +70,29 @@
     return found ? found[1] : "figure";
   }
 
+  const SELECTED = ["pos", "layer", "head", "neuron", "target", "against"];
+
+  /**
+   * What the server is asked for a whole page; null where no panel has anything to show.
+   * @param {string} page - its name
+   * @param {{panel: string, slot: string, view: object|null, why: string}[]} panels - in the order of the page
+   * @param {Object<string, {run: object, shown: object}>} prompts - of each slot with one, and what it shows as selected
+   */
+  function pageAsked(page, panels, prompts) {
+    const drawn = panels.find(({ view }) => view);
+    if (!drawn) return null;
+    const { theme, text, units, narrow } = drawn.view;
+    const promptOf = ({ run, shown }) => {
+      const selected = Object.fromEntries(SELECTED.map((field) => [field, shown[field] ?? null]));
+      return { key: run.trace, n_prompt: run.nPrompt, settings: run.settings || null, selected: { ...selected, key_pos: shown.key ?? null } };
+    };
+    const told = Object.fromEntries(Object.entries(prompts).map(([slot, prompt]) => [slot, promptOf(prompt)]));
+    return { page, looks: { theme, text, units, narrow }, prompts: told, panels };
+  }
+
   // The page -----------------------------------------------------------------------------------------------------------
 
+  const FAILED = "It could not be made. Try again; if it fails again, reload the page.";
   const views = new Map(); // "panel slot" → the view that the figure shows; null for none
   const placeOf = ({ panel, slot }) => `${panel} ${slot}`;
 
@@ -78,12 +101,24 @@
     views.set(placeOf(id), view);
   }
 
+  const PATIENCE_MS = 20000; // for what panels show
+  const STEP_MS = 20;
+  const shows = new Map(); // "panel slot" → {view, why}: what a panel shows or, near the window, would show
+  let runs = {}; // of both slots, with the selection and the alignment
+
+  /** A panel has put its view together, whether it is near enough to be drawn or not. */
+  function show(id, shown, now) {
+    shows.set(placeOf(id), shown);
+    runs = now;
+  }
+
   const menuOf = (target) => target.closest("details.take-away");
   const say = (menu, text) => (menu.querySelector(".take-said").textContent = text);
 
   /** A button of a menu was pressed. */
   async function take(button) {
     const menu = menuOf(button);
+    if (button.dataset.take === "page") return takePage(menu);
     const { panel, slot } = menu.dataset;
     const view = views.get(placeOf({ panel, slot }));
     const graph = menu.closest(".panel").querySelector(".panel-body:not(.is-waiting) .js-plotly-plot");
@@ -94,8 +129,43 @@
       if (kind === "png" || kind === "svg") await takePicture(menu, graph, kind, `${panel}-${view.key.slice(0, 8)}.${kind}`);
       else await takeNumbers(menu, { panel, view, as: kind });
     } catch {
-      say(menu, "It could not be made. Try again; if it fails again, reload the page.");
+      say(menu, FAILED);
     }
+  }
+
+  async function takePage(menu) {
+    say(menu, "Being made");
+    try {
+      const panels = await panelsOnPage();
+      const asked = pageAsked(document.querySelector("#page h1").textContent, panels, promptsOnPage());
+      if (!asked) return say(menu, "Nothing is drawn yet.");
+      await takeFile(menu, PAGE_ADDRESS, asked);
+    } catch {
+      say(menu, FAILED);
+    }
+  }
+
+  /** Every panel of the page with what it shows: those too far from the window to be drawn are asked what they would. */
+  async function panelsOnPage() {
+    const places = [...document.querySelectorAll("#page details.take-away[data-panel]")].map(({ dataset }) => dataset);
+    shows.clear();
+    window.dash_clientside.panels.callEven();
+    const since = performance.now();
+    while (places.some((place) => !shows.has(placeOf(place)))) {
+      if (performance.now() - since > PATIENCE_MS) throw new Error("a panel does not answer");
+      await new Promise((later) => setTimeout(later, STEP_MS));
+    }
+    return places.map(({ panel, slot }) => ({ panel, slot, ...shows.get(placeOf({ panel, slot })) }));
+  }
+
+  /** The prompts that have been traced: of slot b on Compare alone, which shows it. */
+  function promptsOnPage() {
+    const { shell } = window.dash_clientside;
+    const slots = document.getElementById("shell").dataset.page === "/compare" ? ["a", "b"] : ["a"];
+    const traced = slots.filter((slot) => runs[slot] && runs[slot].phase === "done");
+    return Object.fromEntries(
+      traced.map((slot) => [slot, { run: runs[slot], shown: shell.shown(runs[slot], slot, runs.selection, runs.alignment) }])
+    );
   }
 
   async function takePicture(menu, graph, kind, name) {
@@ -155,17 +225,29 @@
   }
 
   async function takeNumbers(menu, asked) {
-    const answer = await fetch(ADDRESS, {
+    if (asked.as !== "python") return takeFile(menu, ADDRESS, asked);
+    const answer = await answerTo(menu, ADDRESS, asked);
+    if (!answer) return;
+    say(menu, "");
+    showPython(menu, await answer.text());
+  }
+
+  /** What the server answers; null where it says what stands in the way, which is then said. */
+  async function answerTo(menu, address, asked) {
+    const answer = await fetch(address, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(asked),
     });
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-    if (answer.headers.get("Content-Type").startsWith("application/json")) return say(menu, (await answer.json()).fault);
-    if (asked.as === "python") {
-      say(menu, "");
-      return showPython(menu, await answer.text());
-    }
+    if (!answer.headers.get("Content-Type").startsWith("application/json")) return answer;
+    say(menu, (await answer.json()).fault);
+    return null;
+  }
+
+  async function takeFile(menu, address, asked) {
+    const answer = await answerTo(menu, address, asked);
+    if (!answer) return;
     const name = fileName(answer.headers.get("Content-Disposition"));
     save(await answer.blob(), name);
     say(menu, `Saved as ${name}.`);
@@ -234,7 +316,7 @@
     });
   }
 
-  const takeaway = { wrapped, framed, fileName, remember };
+  const takeaway = { wrapped, framed, fileName, pageAsked, remember, show };
   if (typeof module !== "undefined") module.exports = takeaway;
   if (typeof window !== "undefined") {
     window.dash_clientside = Object.assign({}, window.dash_clientside, { takeaway });

@@ -1,0 +1,34 @@
+"""A panel's view as it stands now: with the result of its work, or marked as awaiting it, and beside the other slot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dashapp.panels.awaiting import marked
+from dashapp.panels.beside import draw_beside
+from dashapp.panels.panel import Drawn, Panel, draw, work_of
+from dashapp.panels.source import Source
+from dashapp.traces.record import Trace
+
+
+def drawn_for(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
+    """A panel's view, with the result of its work or marked as awaiting it, and with the ranges of the other slot's.
+
+    Raises: ValueError for a view that no page of ours sends, DashappError for one that cannot be drawn.
+    """
+    other = other_of(view)
+    work = work_of(panel, trace, view, other)
+    result = Source.here().store.get_result(work.key) if work else None
+    drawn = draw(panel, trace, view, result=result, other=other)
+    if work is not None and result is None:
+        drawn = replace(drawn, figure=marked(drawn.figure, work, starts=panel.starts))
+    if panel.pairs or other is None:
+        return drawn
+    return draw_beside(panel, drawn, other, {**view, **view["beside"]})
+
+
+def other_of(view: Mapping[str, Any]) -> Trace | None:
+    """The trace of the slot beside a view's, if there is one."""
+    return Source.here().trace(view["beside"].get("key")) if isinstance(view.get("beside"), dict) else None
