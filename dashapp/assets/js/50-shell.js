@@ -18,6 +18,8 @@
   let chosen = null; // the selection
   let alignment = null; // of the tokens of both runs
   let past = []; // earlier ones, which Undo brings back
+  // The address of a link, or that Back or Forward led to, until both slots have read it: panels may write meanwhile.
+  let returning = typeof window === "undefined" ? null : window.location.search;
   let isUntold = false; // whether Dash has not been told of the selection as it is
 
   const ours = () => window.dash_clientside;
@@ -89,7 +91,8 @@
 
   /** What the address asks for. The bundled example, where it asks for nothing and nothing was asked before. */
   function opened(slot, values, request) {
-    const found = ours().link.read(window.location.search, ours().recipes.textOf);
+    const found = ours().link.read(returning ?? window.location.search, ours().recipes.textOf);
+    if (slot === "b") returning = null; // both have read it
     if (found.recipe) return [same(), same(), ...FIELDS.map(same)]; // the server is asked, or has said that it has none
     const example = slot === "a" && !request ? {} : null;
     const fields = found[slot] || example;
@@ -98,8 +101,9 @@
     if (!fields) return [same(), same(), ...keep];
     const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, stop_at_end: true, ...fields };
     if ([request, asShown(request, runs[slot])].some((known) => isSameRequest(wanted, known))) return [same(), same(), ...keep];
+    requests[slot] = { ...wanted, id: newId() }; // for the address, which may be written before Dash tells of it
     const filled = ours().tree.isWhole(wanted) ? { ...wanted, max_new_tokens: same() } : wanted;
-    return [{ ...wanted, id: newId() }, same(), ...FIELDS.map((name) => filled[name])];
+    return [requests[slot], same(), ...FIELDS.map((name) => filled[name])];
   }
 
   /** Take over the selection and the knobs of an address. */
@@ -420,7 +424,7 @@
     const canRun = ["a", "b"].every((slot) => !requests[slot] || isTaken(runs[slot], requests[slot]));
     const named = { a: asShown(requests.a, runs.a), b: asShown(requests.b, runs.b) };
     const query = ours().link.write(named, chosen, knobs, (text) => ours().recipes.keyOf(text, canRun));
-    if (requests.a && query !== window.location.search) {
+    if (requests.a && returning === null && query !== window.location.search) {
       window.history.replaceState(window.history.state, "", window.location.pathname + query + window.location.hash);
     }
     return query;
@@ -524,7 +528,10 @@
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       if (event.target.matches("#prompt-a, #prompt-b")) element("go", event.target.id.slice(-1)).click();
     });
-    window.addEventListener("popstate", () => ours().set_props("restore", { data: window.location.search }));
+    window.addEventListener("popstate", () => {
+      returning = window.location.search;
+      ours().set_props("restore", { data: returning });
+    });
     new MutationObserver((_, observer) => {
       if (!strip("b")) return;
       observer.disconnect();
