@@ -162,8 +162,13 @@ def aria(**attributes: str) -> dict[str, Any]:
 
 
 def told(about: Iterable[str | Formula]) -> Component:
-    """Paragraphs and formulas."""
-    return Fixed(html="".join(f"<p>{escape(item)}</p>" if isinstance(item, str) else item.html() for item in about))
+    """Paragraphs and formulas as a component."""
+    return Fixed(html=told_as_html(about))
+
+
+def told_as_html(about: Iterable[str | Formula]) -> str:
+    """The same as HTML, the texts escaped."""
+    return "".join(f"<p>{escape(item)}</p>" if isinstance(item, str) else item.html() for item in about)
 
 
 def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bool = False) -> html.Section:

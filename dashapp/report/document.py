@@ -25,7 +25,7 @@ from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import KINDS
 from dashapp.model.tokenizer import token_text
 from dashapp.panels.drawing import drawn_for
-from dashapp.panels.panel import GRAPH_CONFIG
+from dashapp.panels.panel import GRAPH_CONFIG, told_as_html
 from dashapp.panels.vocabulary import all_names
 from dashapp.report.contents import Entry, Prompt, Report
 
@@ -194,12 +194,11 @@ def _section(entry: Entry) -> Section:
     panel = entry.panel
     body, meta = _body(entry)
     slot = f' <span class="slot">{entry.slot}</span>' if entry.slot == "b" or _is_beside(entry) else ""
-    about = "".join(f"<p>{escape(item)}</p>" if isinstance(item, str) else item.html() for item in panel.about)
     knobs = _knobs(entry)
     html = (
         f'<section class="panel of-{entry.slot}"><h3>{escape(panel.title)}{slot}</h3>\n'
         f'<p class="question">{escape(panel.question)}</p>{body}{knobs}\n'
-        f"<details><summary>About this panel</summary>{about}</details></section>\n"
+        f"<details><summary>About this panel</summary>{told_as_html(panel.about)}</details></section>\n"
     )
     return Section(html=html, has_names=bool(meta.get("names")))
 
