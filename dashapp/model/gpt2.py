@@ -238,8 +238,11 @@ class KeyValueCache:
     @classmethod
     def empty(cls, model: GPT2, *, capacity: int, batch: int = 1) -> KeyValueCache:
         config, like = model.config, model.wte.weight
-        shape = (config.n_layer, batch, config.n_head, capacity, config.d_head)
-        return cls(like.new_zeros(shape), like.new_zeros(shape), 0)
+        # Products round as their operands lie in memory: with every head at a multiple of 64 bytes, the same text is
+        # drawn however much room was asked for.
+        aligned = -capacity % 64 + capacity
+        shape = (config.n_layer, batch, config.n_head, aligned, config.d_head)
+        return cls(like.new_zeros(shape)[..., :capacity, :], like.new_zeros(shape)[..., :capacity, :], 0)
 
     @classmethod
     def from_trace(cls, model: GPT2, k: Tensor, v: Tensor, *, capacity: int) -> KeyValueCache:

@@ -15,7 +15,7 @@ LONG = "It was a dark and stormy night, and the cat — as cats do — sat. " * 
 
 def wait_for_key(page: Page) -> str:
     """The key in the address, once it is there."""
-    page.wait_for_function("new URLSearchParams(location.search).has('r')", timeout=PATIENCE_MS)
+    page.wait_for_url(re.compile(r"[?&]r="), timeout=PATIENCE_MS)
     return parse_qs(urlsplit(page.url).query)["r"][0]
 
 

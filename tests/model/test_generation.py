@@ -76,6 +76,20 @@ def test_the_cache_changes_no_token(exact: GPT2, settings: SamplingSettings, n_p
     assert drawn == without_cache(exact, PROMPT[:n_prompt], settings)
 
 
+@pytest.mark.parametrize("capacity", [63, 65, 66, 67, 1003])
+def test_no_rounding_depends_on_how_much_room_was_asked_for(capacity: int) -> None:
+    """d_head 5: with heads at odd places in memory, 46 tokens and the first 46 of 1,000 once were other tokens."""
+    model = tiny_model(GPT2Config(n_layer=1, n_head=2, d_model=10, d_mlp=11, n_ctx=1024))
+    drawn = [[5, 3, 8], *([token] for token in range(60))]
+
+    def logits(capacity: int) -> list[np.ndarray]:
+        cache = KeyValueCache.empty(model, capacity=capacity)
+        with torch.inference_mode():
+            return [next_token_logits(model, torch.tensor([ids]), cache) for ids in drawn]
+
+    np.testing.assert_array_equal(logits(capacity), logits(1024))
+
+
 def test_temperature_0_is_the_argmax_of_each_full_pass(exact: GPT2) -> None:
     ids = list(PROMPT)
     for step in draw_tokens(exact, PROMPT, SamplingSettings(max_new_tokens=10, temperature=0)):
