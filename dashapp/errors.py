@@ -3,7 +3,7 @@
     DashappError
     ├── PromptError       the person at the prompt can fix it
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
-    │   ├── NotOneToken   NotASum   NotADimension   NoSecondPrompt
+    │   ├── NotOneToken   NotASum   NotADimension   NotAPart   NothingToLookAt   NoSecondPrompt
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   UnknownAllowedModel   PortTaken   TransformersMissing
     ├── ModelError        whoever chose the model can fix it
@@ -130,6 +130,25 @@ class NotADimension(PromptError):
             f"Dimensions are numbers from 0 to {d_model - 1:,}, at most {most} of them, with commas between.",
             f"Here it says {text!r}.",
             "Write them as in: 0, 1, 2.",
+        )
+
+
+class NotAPart(PromptError):
+    def __init__(self, text: str, problem: str) -> None:
+        super().__init__(
+            "Parts are L1H2 for a head, L1MLP for an MLP, L1N2 for a neuron, and 5>3 for token 5 looking at token 3: "
+            "in one layer L1:5>3, in one head L1H2:5>3.",
+            f"Here {text!r} {problem.rstrip('.')}.",
+            "Correct or remove it.",
+        )
+
+
+class NothingToLookAt(PromptError):
+    def __init__(self, query: int) -> None:
+        super().__init__(
+            "Every token must be able to look at something.",
+            f"Here token {query} is left with no token to look at.",
+            "Leave it one, such as itself.",
         )
 
 

@@ -37,9 +37,10 @@ ROWS: Final = (
     ("changed-surprisal",),
     ("changed-heads",),
     ("changed-stream",),
+    ("lens-change",),
     ("patching",),
     ("patch-cell",),
-    ("ablate-heads",),
+    ("ablation",),
 )
 
 EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or begin with one of these:"

@@ -94,7 +94,7 @@ ROOMS = {
         frozenset({"numpy", "torch", "transformers"}), ("dashapp.model", "dashapp.experiments")
     ),
     "dashapp.experiments.results": Room(frozenset({"numpy"})),
-    "dashapp.experiments.ablations": Room(frozenset({"numpy"})),
+    "dashapp.experiments.ablations": Room(frozenset({"numpy"}), ("dashapp.model.config",)),
     "dashapp.experiments.cells": Room(frozenset({"numpy"}), ("dashapp.experiments.sweeps",)),
     "dashapp.experiments.sweeps": Room(frozenset({"numpy"}), ("dashapp.analysis.alignment",)),
     "dashapp.experiments.published": Room(

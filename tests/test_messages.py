@@ -22,6 +22,8 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "PromptTooLarge": ({"size_bytes": 123_456, "limit_bytes": 65_536}, ("123,456", "65,536")),
     "NotOneToken": ({"text": "queenly", "tokens": ["queen", "ly"]}, ("'queenly' is 2 tokens: 'queen', 'ly'.",)),
     "NotADimension": ({"text": "x", "d_model": 768, "most": 6}, ("0 to 767", "at most 6", "'x'")),
+    "NotAPart": ({"text": "L9H9", "problem": "is outside of the model"}, ("'L9H9' is outside of the model.",)),
+    "NothingToLookAt": ({"query": 3}, ("token 3",)),
     "NotASum": ({"text": "king −"}, ("'king −'",)),
     "UnencodablePrompt": ({"position": 41, "character": "\ud83d"}, ("Character 42", r"'\ud83d'")),
     "BadSampling": (

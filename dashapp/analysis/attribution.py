@@ -114,6 +114,17 @@ def head_parts(trace: Trace, z: np.ndarray, *, ln_scale: float, target: int, aga
     return parts
 
 
+def mlp_parts(trace: Trace, mlp_out: np.ndarray, *, ln_scale: float, target: int, against: int | None) -> np.ndarray:
+    """What each MLP adds to a logit without its bias, float64 [layer], of a run that is no trace, as `head_parts`.
+
+    mlp_out: [layer d_model], what each writes at a token. Raises: WeightsMissing.
+    """
+    towards = reader(trace, target=target, against=against)[0] * ln_scale
+    biases = np.stack([_weight(trace, f"h.{layer}.mlp.c_proj.bias") for layer in range(trace.config.n_layer)])
+    parts: np.ndarray = (mlp_out.astype(np.float64) - biases) @ towards
+    return parts
+
+
 def _readout(trace: Trace, layer: int, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What of each head's output goes towards a direction, and its value bias: float64 [head d_head] each."""
     config = trace.config

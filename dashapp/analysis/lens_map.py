@@ -21,6 +21,7 @@ from dashapp.traces.record import Trace
 ROWS: Final = 64  # tokens at a time: 13 MB of logits in the 124M shape
 
 Progress = Callable[[float], None]
+Tokens = slice | np.ndarray  # some positions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +82,13 @@ def _part_done(progress: Progress, i: int, n: int, share: float) -> None:
 def _block(trace: Trace, where: slice, scale: Scale, target: int | None, progress: Progress) -> dict[str, np.ndarray]:
     """The map at some tokens."""
     n_point = 2 * trace.config.n_layer + 1
-    last, _highest = _shifted_logits(trace, n_point - 1, where, scale)
+    last, _highest = shifted_logits(trace, n_point - 1, where, scale)
     followed = (last.argmax(axis=1) if target is None else np.full(len(last), target)).astype(np.int32)
-    probs, log_total = _softmax(last)
-    last_entropy = log_total - _row_sums(probs * last)
+    probs, log_total = softmax_of(last)
+    last_entropy = log_total - row_sums(probs * last)
     rows = []
     for point in range(n_point):
-        rows.append(_told(*_shifted_logits(trace, point, where, scale), followed, probs, last_entropy))
+        rows.append(_told(*shifted_logits(trace, point, where, scale), followed, probs, last_entropy))
         progress((point + 1) / n_point)
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]} | {"followed": followed}
 
@@ -113,10 +114,10 @@ def _told(
     logits: np.ndarray, highest: np.ndarray, followed: np.ndarray, last: np.ndarray, last_entropy: np.ndarray
 ) -> dict[str, np.ndarray]:
     """A row of the map: logits [pos d_vocab] less the highest of each token; last: probabilities at the last point."""
-    probs, log_total = _softmax(logits)
+    probs, log_total = softmax_of(logits)
     rows = np.arange(len(logits))
-    entropy = log_total - _row_sums(probs * logits)
-    divergence = log_total - _row_sums(last * logits) - last_entropy  # Σ p ln p − Σ p (logit − ln Σ exp)
+    entropy = log_total - row_sums(probs * logits)
+    divergence = log_total - row_sums(last * logits) - last_entropy  # Σ p ln p − Σ p (logit − ln Σ exp)
     return {
         "top_ids": logits.argmax(axis=1).astype(np.int32),
         "top_logprobs": (-log_total).astype(np.float32),
@@ -127,21 +128,21 @@ def _told(
     }
 
 
-def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def softmax_of(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities, float32 [pos d_vocab], of logits of which the highest is 0; log Σ exp of these, float64 [pos]."""
     weights = np.exp(logits)
-    totals = _row_sums(weights)
+    totals = row_sums(weights)
     weights /= totals[:, None].astype(np.float32)
     return weights, np.log(totals)
 
 
-def _row_sums(values: np.ndarray) -> np.ndarray:
+def row_sums(values: np.ndarray) -> np.ndarray:
     """Sums over the vocabulary, float64 [pos]: NumPy adds a row pairwise, to the seventh digit."""
     return values.sum(axis=1).astype(np.float64)
 
 
-def _shifted_logits(trace: Trace, point: int, where: slice, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of some tokens less the highest of each, float32 [pos d_vocab], and the highest, float64 [pos].
+def shifted_logits(trace: Trace, point: int, where: Tokens, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+    """The lens's logits at some tokens less the highest of each, float32 [pos d_vocab], and the highest, float64 [pos].
 
     Those of published models lie around −100: near 0 the sums above keep their digits.
     """
@@ -151,7 +152,7 @@ def _shifted_logits(trace: Trace, point: int, where: slice, scale: Scale) -> tup
     return logits, highest.astype(np.float64)
 
 
-def _normed(trace: Trace, point: int, where: slice, scale: Scale) -> np.ndarray:
+def _normed(trace: Trace, point: int, where: Tokens, scale: Scale) -> np.ndarray:
     """States of some tokens through the final LayerNorm: float64 [pos d_model]."""
     states = trace.read("resid", point)[where].astype(np.float64)
     return final_norm(trace, states, trace.read("ln_scale", -1)[where] if scale == "frozen" else None)

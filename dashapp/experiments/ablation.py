@@ -1,91 +1,191 @@
-"""Ablation: the model runs without some heads, with nothing, an average or another run's output in their place.
+"""Ablation: the model runs without some of its parts, with nothing, an average or another run's output in their place.
 
 Needs torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import cast
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dashapp.experiments.ablations import Ablated, Mode
+from dashapp.experiments.ablations import Ablated, Mode, Part, PartKind, cut_keys
+from dashapp.experiments.cells import N_NEW
+from dashapp.experiments.one_cell import read_on
 from dashapp.experiments.sweeps import Places
 from dashapp.model.gpt2 import GPT2, Block, at_least_float32
-from dashapp.model.tap import Tap
+from dashapp.model.tap import NO_TAP, Site, Tap, TapFunction
 
 Progress = Callable[[float], None]  # told a share of the whole; may raise to end the work
 
+# Where a part can be replaced; in each, the axis before the last is the position.
+SITE_OF: Final[dict[PartKind, str]] = {"head": "z", "mlp": "mlp_out", "neuron": "mlp_post"}
+
 
 @torch.inference_mode()
-def ablate_heads(
+def ablate(
     model: GPT2,
     token_ids: np.ndarray,
+    parts: Sequence[Part],
     *,
-    layer: int,
-    heads: Sequence[int],
     mode: Mode,
     is_end_only: bool,
     source_ids: np.ndarray,
+    reference: Sequence[np.ndarray] = (),
+    n_new: int = N_NEW,
     progress: Progress = lambda share: None,
 ) -> Ablated:
-    """A run in which the output z of some heads of a layer is another, at every token or at the last alone.
+    """A run in which the output of some parts is another, at every token or at the prompt's last alone.
 
-    zero: 0. bias: b_V, what a head brings whatever it looks at. mean: its own mean over the run's tokens, the first
-    left out where there are others. resample: what it has in the run of `source_ids` at the token that stands for each;
-    tokens without a counterpart keep theirs (Wang et al. 2022; Zhang & Nanda 2024, section 2).
+    zero: 0. bias: what a part brings whatever it reads: b_V of a head, b_out of an MLP, 0 of a neuron. mean: its own
+    mean over the unablated run's tokens, the first left out where there are others. reference: the mean over all tokens
+    of other prompts (token ids [pos] each), the first of each left out. resample: what it has in the run of
+    `source_ids` at the token that stands for each; tokens without a counterpart keep theirs (Wang et al. 2022; Zhang &
+    Nanda 2024, section 2). An edge is cut whatever the mode: the scores of other keys make up the pattern.
+
+    The text that follows is generated without the parts too where they are ablated at every token; resampling has
+    nothing to put into new tokens, and edges are of the prompt's tokens, so these leave it as it is.
     """
-    seen: dict[int, Tensor] = {}
-
-    def keep(z: Tensor, at: int | None) -> None:
-        seen[cast(int, at)] = z[0, :, -1]
-
-    theirs = _source_output(model, source_ids, layer) if mode == "resample" else None
-    progress(0.5)
+    sites: set[Site] = {(SITE_OF[part.kind], part.layer) for part in parts if part.kind != "edge"}
+    seen = Tap.reading("z", "mlp_out", "mlp_post")
+    plain = read_on(model, token_ids, seen, n_new)[1]
+    progress(0.3)
+    runs: dict[Mode, Sequence[np.ndarray]] = {"reference": reference, "resample": [source_ids]}
+    others = [_read(model, ids) for ids in runs.get(mode, ())]
+    instead = {site: _instead(model, mode, site, plain=seen.activations[site][0], others=others) for site in sites}
+    progress(0.6)
     places = Places.of_ends(source_ids, token_ids)
-
-    def ablate(z: Tensor, at: int | None) -> Tensor:
-        ablated = z.clone()
-        instead = _instead(model, z[0], theirs, layer=layer, mode=mode, places=places)  # [head pos d_head]
-        rows = slice(-1, None) if is_end_only else slice(None)
-        ablated[0, list(heads), rows] = instead[list(heads), rows]
-        keep(ablated, at)
-        return ablated
-
-    scales: list[Tensor] = []
-    tap = Tap({("z", None): keep, ("z", layer): ablate, ("ln_final_scale", None): lambda x, _layer: scales.append(x)})
-    ids = torch.as_tensor(np.asarray(token_ids, dtype=np.int64)[None], device=model.device)
-    last = model.body(ids, tap=tap)[0, -1]
+    where = _where(mode, is_end_only, places)
+    replace = {site: _replacing(parts, site, value, where) for site, value in instead.items()}
+    last: dict[Site, Tensor] = {}
+    tap = Tap(_keeping(model, last, replace | _cutting(model, parts)))
+    goes_on = not is_end_only and mode != "resample"
+    after = Tap({site: _replacing(parts, site, value, None) for site, value in instead.items()}) if goes_on else NO_TAP
+    logits, text = read_on(model, token_ids, tap, n_new, after)
     progress(1.0)
+    layers = range(model.config.n_layer)
     return Ablated(
-        logits=at_least_float32(model.unembed(last)).cpu().numpy(),
-        z=torch.stack([at_least_float32(seen[i]) for i in range(model.config.n_layer)]).cpu().numpy(),
-        ln_scale=float(scales[0][0, -1]),
+        logits=logits,
+        z=torch.stack([last["z", layer] for layer in layers]).cpu().numpy(),
+        mlp_out=torch.stack([last["mlp_out", layer] for layer in layers]).cpu().numpy(),
+        ln_scale=float(last["ln_final_scale", None]),
+        text=text,
+        plain=plain,
     )
 
 
-def _source_output(model: GPT2, source_ids: np.ndarray, layer: int) -> Tensor:
-    """What each head of a layer brings in another run: [head pos d_head]."""
-    found: list[Tensor] = []
-    ids = torch.as_tensor(np.asarray(source_ids, dtype=np.int64)[None], device=model.device)
-    model.body(ids, tap=Tap({("z", layer): lambda z, _layer: found.append(z[0])}))
-    return found[0]
+def _instead(model: GPT2, mode: Mode, site: Site, *, plain: Tensor, others: Sequence[Mapping[Site, Tensor]]) -> Tensor:
+    """What stands in the place of a site's activations, those of the run without ablation being plain [… pos d].
+
+    Something that fits these; of resampling, [… pos d] of the other run.
+    """
+    match mode:
+        case "zero":
+            return torch.zeros((), device=model.device)
+        case "bias":
+            return _bias(model, site)
+        case "mean":
+            return _mean([plain])
+        case "reference":
+            return _mean([run[site] for run in others])
+        case "resample":
+            return others[0][site]
 
 
-def _instead(model: GPT2, z: Tensor, theirs: Tensor | None, *, layer: int, mode: Mode, places: Places) -> Tensor:
-    """What stands in the place of each head's output: [head pos d_head]."""
-    n_head, n_pos, d_head = z.shape
-    if mode == "zero":
-        return torch.zeros_like(z)
-    if mode == "bias":
-        bias = cast(Block, model.h[layer]).attn.c_attn.bias[-n_head * d_head :].view(n_head, 1, d_head)
-        return bias.expand_as(z)
-    if mode == "mean":
-        told = z[:, 1:] if n_pos > 1 else z
-        return told.mean(dim=1, keepdim=True).expand_as(z)
-    assert theirs is not None, "the other run is there for it"
-    of_source = torch.as_tensor(places.source_of.astype(np.int64), device=z.device)  # [pos], −1 for none
-    return torch.where((of_source >= 0)[:, None], theirs[:, of_source.clamp(min=0)], z)
+def _read(model: GPT2, ids: np.ndarray) -> dict[Site, Tensor]:
+    """What can be replaced, in another run: [… pos d] by site."""
+    tap = Tap.reading(*SITE_OF.values())
+    model.body(torch.as_tensor(np.asarray(ids, dtype=np.int64)[None], device=model.device), tap=tap)
+    return {site: activation[0] for site, activation in tap.activations.items()}
+
+
+def _mean(runs: Iterable[Tensor]) -> Tensor:
+    """The mean over the tokens of all runs [… pos d], their first left out where there are others: [… 1 d]."""
+    told = [run[..., 1:, :] if run.shape[-2] > 1 else run for run in runs]
+    return torch.cat(told, dim=-2).mean(dim=-2, keepdim=True)
+
+
+def _bias(model: GPT2, site: Site) -> Tensor:
+    name, layer = site
+    block = cast(Block, model.h[cast(int, layer)])
+    if name == "z":
+        n_head, d_model = model.config.n_head, model.config.d_model
+        return block.attn.c_attn.bias[-d_model:].view(n_head, 1, d_model // n_head)
+    return block.mlp.c_proj.bias[None] if name == "mlp_out" else torch.zeros((), device=model.device)
+
+
+def _where(mode: Mode, is_end_only: bool, places: Places) -> np.ndarray | None:
+    """Which position of another run stands in that of the prompt, int64 [pos], −1 to leave it; None: in all of them.
+
+    Modes other than resampling put the same in each; their source has one position, 0.
+    """
+    if mode != "resample" and not is_end_only:
+        return None
+    source = places.source_of.astype(np.int64) if mode == "resample" else np.zeros(len(places.source_of), np.int64)
+    if is_end_only:
+        source[:-1] = -1
+    return source
+
+
+def _replacing(parts: Sequence[Part], site: Site, instead: Tensor, where: np.ndarray | None) -> TapFunction:
+    """A tap's function that puts `instead` in the place of a site's parts, at the positions that `where` tells."""
+    indices = [part.index for part in parts if part.kind != "edge" and (SITE_OF[part.kind], part.layer) == site]
+
+    def replace(x: Tensor, _layer: int | None) -> Tensor:
+        chosen = torch.zeros(x.shape[1:], dtype=torch.bool, device=x.device)  # [… pos d]
+        match site[0]:
+            case "z":
+                chosen[indices] = True
+            case "mlp_post":
+                chosen[:, indices] = True
+            case _:
+                chosen[:] = True
+        value = instead
+        if where is not None:
+            source = torch.as_tensor(where, device=x.device)
+            chosen = chosen & (source >= 0)[:, None]
+            is_one = instead.dim() == 0 or instead.shape[-2] == 1
+            value = instead if is_one else instead[..., source.clamp(min=0), :]
+        return torch.where(chosen, value.to(x.dtype), x)
+
+    return replace
+
+
+def _cutting(model: GPT2, parts: Sequence[Part]) -> dict[Site, TapFunction]:
+    """Functions that take scores out, by layer, where edges do."""
+    functions: dict[Site, TapFunction] = {}
+    for layer in range(model.config.n_layer):
+        cut = torch.from_numpy(cut_keys(parts, layer, model.config.n_head)).to(model.device)
+        if cut.any():
+            functions["scores", layer] = lambda scores, _layer, cut=cut: _without(scores, cut)  # type: ignore[misc]
+    return functions
+
+
+def _without(scores: Tensor, cut: Tensor) -> Tensor:
+    """Scores [batch head query key] with −∞ at the pairs that are cut [head query key]."""
+    masked = scores.clone()
+    n = cut.shape[-1]
+    masked[..., :n, :n].masked_fill_(cut, -math.inf)
+    return masked
+
+
+def _keeping(model: GPT2, last: dict[Site, Tensor], replace: Mapping[Site, TapFunction]) -> dict[Site, TapFunction]:
+    """The same functions, and what heads, MLPs and the final norm have at the last token goes into `last`."""
+
+    def keep(name: str, of: TapFunction | None) -> TapFunction:
+        def function(x: Tensor, layer: int | None) -> Tensor:
+            replaced = of(x, layer) if of else None
+            found = x if replaced is None else replaced
+            last[name, layer] = at_least_float32(found[0, -1] if name != "z" else found[0, :, -1])
+            return found
+
+        return function
+
+    kept: dict[Site, TapFunction] = {("ln_final_scale", None): keep("ln_final_scale", None)}
+    for layer in range(model.config.n_layer):
+        kept |= {(name, layer): keep(name, replace.get((name, layer))) for name in ("z", "mlp_out")}
+    return {**replace, **kept}

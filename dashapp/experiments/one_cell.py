@@ -62,7 +62,7 @@ def patch_cell(
     )
     told = []
     for i, (ids, tap) in enumerate(runs):
-        told.append(_read_on(model, ids, tap, n_new))
+        told.append(read_on(model, ids, tap, n_new))
         progress((i + 1) / len(runs))
     (_, source), (_, target), (logits, patched) = told
     return CellPatch(logits=logits, patched=patched, source=source, target=target)
@@ -83,8 +83,11 @@ def _patched(ours: Tensor, theirs: Tensor, cell: Cell, places: Places) -> Tensor
     return copy
 
 
-def _read_on(model: GPT2, ids: np.ndarray, tap: Tap, n_new: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits [d_vocab] after a prompt that is read through a tap, and the likeliest text after it, int32 [token]."""
+def read_on(model: GPT2, ids: np.ndarray, tap: Tap, n_new: int, after: Tap = NO_TAP) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [d_vocab] after a prompt that is read through a tap, and the likeliest text after it, int32 [token].
+
+    after: the tap of the new tokens.
+    """
     n_new = min(n_new, model.config.n_ctx - len(ids))
     cache = KeyValueCache.empty(model, capacity=len(ids) + max(0, n_new))
     unread = torch.as_tensor(np.asarray(ids, dtype=np.int64)[None], device=model.device)
@@ -94,5 +97,5 @@ def _read_on(model: GPT2, ids: np.ndarray, tap: Tap, n_new: int) -> tuple[np.nda
         tokens.append(int(logits.argmax()))
         if tokens[-1] == END_OF_TEXT_ID or len(tokens) == n_new:
             break
-        logits = next_token_logits(model, torch.tensor([[tokens[-1]]], device=model.device), cache)
+        logits = next_token_logits(model, torch.tensor([[tokens[-1]]], device=model.device), cache, after)
     return first, np.array(tokens, dtype=np.int32)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dashapp.analysis.attribution import attribution, head_parts, reader
 from dashapp.analysis.heads import HeadProbe
-from dashapp.experiments.ablation import ablate_heads
+from dashapp.experiments.ablation import ablate
+from dashapp.experiments.ablations import Part
 from dashapp.experiments.patching import sweep
 from dashapp.experiments.published import CLAIRE, JOHN, MARY, PATCHED, THE, Pair, facts, ioi_pairs, milk_pair, token
 from dashapp.experiments.sweeps import METRICS, Site, effect
@@ -160,9 +161,10 @@ def _without_head(model: GPT2, trace: Trace, target: int, against: int) -> tuple
     """Target over against without a head at the last token, the final σ, and what each head adds [layer head]."""
     layer, head = ABLATED_HEAD
     ids = trace.token_ids
-    found = ablate_heads(model, ids, layer=layer, heads=[head], mode="bias", is_end_only=True, source_ids=ids)
-    parts = head_parts(trace, found.z, ln_scale=found.ln_scale, target=target, against=against)
-    return float(found.logits[target]) - float(found.logits[against]), 1 / found.ln_scale, parts
+    parts = [Part(kind="head", layer=layer, index=head)]
+    found = ablate(model, ids, parts, mode="bias", is_end_only=True, source_ids=ids, n_new=0)
+    added = head_parts(trace, found.z, ln_scale=found.ln_scale, target=target, against=against)
+    return float(found.logits[target]) - float(found.logits[against]), 1 / found.ln_scale, added
 
 
 def _traced(model: GPT2, weights: WeightsLike, ids: np.ndarray) -> Trace:

@@ -5,7 +5,7 @@ Slot a is blue with circles, slot b orange with diamonds; a difference is a − 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -14,7 +14,9 @@ import plotly.graph_objects as go
 from dashapp.analysis.alignment import NONE, Alignment
 from dashapp.analysis.changes import SurprisalChange
 from dashapp.analysis.inner_changes import StreamChange
+from dashapp.analysis.lens_change import LensChange
 from dashapp.figures.cells import bar_above
+from dashapp.figures.numbers import percent
 from dashapp.figures.patching import MapOf, crosses, label_cells
 from dashapp.figures.probabilities import LEGEND
 from dashapp.figures.theme import MONO, ColourScale, Frame, framed
@@ -86,13 +88,68 @@ def stream_map(
         zmin=ends[0],
         zmax=ends[1],
         colorscale=frame.amount_scale if measure == "distance" else _turned(frame.amount_scale),
-        xgap=1 if shape[1] <= 128 else 0,
-        ygap=1,
-        hoverongaps=False,
-        colorbar=bar_above(0.4, frame),
         hovertemplate=_stream_sentence(measure),
     )
     summary = f"How far the residual streams are apart, by {shape[0]} layers and {shape[1]} tokens of a."
+    return _layer_map(heat, shown, frame, summary)
+
+
+def lens_change_map(
+    found: LensChange | None,
+    aligned: Alignment,
+    *,
+    n_layer: int,
+    texts: Sequence[str],
+    names: Mapping[int, str],
+    frame: Frame,
+) -> go.Figure:
+    """How far what the lens says is apart, a row a layer, a column a token of a; empty while nothing is known yet.
+
+    texts: of a. names: of the tokens that are likeliest anywhere. Tokens without a counterpart are crossed out.
+    """
+    pairs = np.flatnonzero(aligned.b_of_a != NONE)
+    shape = (n_layer, len(texts))
+    cells, said = np.full(shape, np.nan), np.full(shape, "", dtype=object)
+    if found is not None:
+        cells[:, pairs] = found.js_bits * frame.per_bit
+        said[:, pairs] = _lens_sentences(found, names)
+    shown = MapOf(
+        rows="layer",
+        texts=texts,
+        slot="a",
+        unit=f"Jensen–Shannon, {frame.units}",
+        refused=np.flatnonzero(aligned.b_of_a == NONE).tolist(),
+        so="",
+    )
+    heat = go.Heatmap(
+        z=cells,
+        text=said,
+        zmin=0,
+        zmax=max(1e-6, float(np.nanmax(cells, initial=0))),
+        colorscale=frame.amount_scale,
+        hovertemplate=f"after layer %{{y}}, token %{{x}}: %{{z:.3g}} {frame.units} apart<br>%{{text}}<extra></extra>",
+    )
+    summary = f"How far what the logit lens says is apart, by {shape[0]} layers and {shape[1]} tokens of a."
+    return _layer_map(heat, shown, frame, summary)
+
+
+def _lens_sentences(found: LensChange, names: Mapping[int, str]) -> np.ndarray:
+    """What each prompt's lens says, str [layer pair]."""
+
+    def of(slot: Slot, tops: np.ndarray, probs: np.ndarray) -> list[str]:
+        return [
+            f"{slot} ‘{label(names[int(top)])}’ {percent(float(prob))}"
+            for top, prob in zip(tops.ravel(), probs.ravel(), strict=True)
+        ]
+
+    both = zip(of("a", found.top_a, found.prob_a), of("b", found.top_b, found.prob_b), strict=True)
+    return np.array([", ".join(pair) for pair in both], dtype=object).reshape(found.top_a.shape)
+
+
+def _layer_map(heat: go.Heatmap, shown: MapOf, frame: Frame, summary: str) -> go.Figure:
+    """A heatmap of layers and tokens of a with its labels, gaps, crosses and cells."""
+    shape = np.shape(heat.z)
+    heat.update(xgap=1 if shape[1] <= 128 else 0, ygap=1, hoverongaps=False, colorbar=bar_above(0.4, frame))
     figure = framed(heat, frame=frame, height=100, summary=summary)  # the labels set the height
     if shown.refused:
         figure.add_trace(crosses(shown, shape[0], frame))

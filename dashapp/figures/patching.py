@@ -38,9 +38,17 @@ class MapOf:
     so: str = ": nothing can take its place"
 
 
-def effect_map(effects: np.ndarray | None, shown: MapOf, shape: tuple[int, int], *, frame: Frame) -> go.Figure:
+def effect_map(
+    effects: np.ndarray | None,
+    shown: MapOf,
+    shape: tuple[int, int],
+    *,
+    beside: np.ndarray | None = None,
+    frame: Frame,
+) -> go.Figure:
     """What each patch moved: float64 [row column] as cells, None before anything is computed; a cell is a patch.
 
+    beside: what was estimated of each, for the hover.
     Blue moves towards prompt a, orange towards b; the colours are centred on 0 and reach at least as far as 1, the
     whole way from one run to the other.
     """
@@ -58,7 +66,7 @@ def effect_map(effects: np.ndarray | None, shown: MapOf, shape: tuple[int, int],
         ygap=1,
         hoverongaps=False,
         colorbar=bar_above(0.4, frame),
-        **_hover(cells, shown),
+        **_hover(cells, shown, beside),
     )
     figure = framed(heat, frame=frame, height=ROW * n_row + ABOVE + 48, summary=_summary(effects, shown))
     if effects is not None and n_column <= MOST_NUMBERED and not frame.is_narrow:
@@ -89,11 +97,17 @@ def _marks(shown: MapOf) -> str:
     return "layer_pos" if shown.rows == "layer" else "head_pos"
 
 
-def _hover(cells: np.ndarray, shown: MapOf) -> dict[str, Any]:
+def _hover(cells: np.ndarray, shown: MapOf, beside: np.ndarray | None) -> dict[str, Any]:
     if cells.size > MOST_TOLD:
         return {"hovertemplate": f"{shown.rows} %{{y}}, token %{{x}}: moves %{{z:+.2f}}<extra></extra>"}
+    guesses = np.full(cells.shape, "", dtype=object)
+    if beside is not None:
+        guesses[:] = [[f" (gradients would say {signed(guess)})" for guess in row] for row in beside]
     sentences = [
-        [f"{shown.rows} {row}, {_named(column, shown)}: moves {signed(value)}" for column, value in enumerate(values)]
+        [
+            f"{shown.rows} {row}, {_named(column, shown)}: moves {signed(value)}{guesses[row, column]}"
+            for column, value in enumerate(values)
+        ]
         for row, values in enumerate(cells)
     ]
     return {"text": sentences, "hoverinfo": "text"}

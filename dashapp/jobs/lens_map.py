@@ -1,12 +1,15 @@
-"""The logit lens of a whole text, in a job's process."""
+"""The logit lens of a whole text, or of two texts, in a job's process."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from dashapp.analysis.alignment import align
+from dashapp.analysis.changes import aligned_pairs
+from dashapp.analysis.lens_change import lens_change
 from dashapp.analysis.lens_map import Progress, lens_map
 from dashapp.analysis.logit_lens import Scale
-from dashapp.errors import WeightsMissing
+from dashapp.errors import TraceGone, WeightsMissing
 from dashapp.model.opened import Models
 from dashapp.traces.record import Trace
 
@@ -22,7 +25,34 @@ def lens_arrays(
     trace: Trace, progress: Progress, *, scale: Scale, target: int | None, models: Models
 ) -> dict[str, np.ndarray]:
     """The same with the weights of these models. Raises: WeightsMissing."""
+    return lens_map(_readable(trace, models), scale=scale, target=target, progress=progress).arrays()
+
+
+def lens_change_of_traces(trace: Trace, progress: Progress, *, other: str, scale: Scale) -> dict[str, np.ndarray]:
+    """`LensChange.arrays` of a trace and another one, whose key is `other`.
+
+    Raises: TraceGone, WeightsMissing, OtherSizes.
+    """
+    from dashapp.jobs import warm
+
+    found = warm.ready_store().get_trace(other)
+    if found is None:
+        raise TraceGone
+    return change_arrays(trace, found, progress, scale=scale, models=warm.models)
+
+
+def change_arrays(
+    trace: Trace, other: Trace, progress: Progress, *, scale: Scale, models: Models
+) -> dict[str, np.ndarray]:
+    """The same of two traces with the weights of these models."""
+    pairs = aligned_pairs(align(trace.token_ids, other.token_ids))
+    a, b = (_readable(each, models) for each in (trace, other))
+    return lens_change(a, b, pairs, scale=scale, progress=progress).arrays()
+
+
+def _readable(trace: Trace, models: Models) -> Trace:
+    """A trace that can read its model's weights. Raises: WeightsMissing."""
     weights = models.of(trace.fingerprint, name=trace.model_name)
     if weights is None:
         raise WeightsMissing(trace.model_name, trace.fingerprint, "they are not on this machine")
-    return lens_map(trace.use_weights(weights), scale=scale, target=target, progress=progress).arrays()
+    return trace.use_weights(weights)

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from dashapp.errors import WeightsMissing
-from dashapp.experiments.ablation import ablate_heads
-from dashapp.experiments.ablations import Mode
+from dashapp.experiments.ablation import ablate as ablate_parts
+from dashapp.experiments.ablations import Mode, parts_in
 from dashapp.experiments.cells import Cell
+from dashapp.experiments.estimate import estimate
 from dashapp.experiments.one_cell import patch_cell
 from dashapp.experiments.patching import sweep
 from dashapp.experiments.sweeps import Places, Site
 from dashapp.model.checkpoint import weights_of
+from dashapp.model.examples import examples_of
 from dashapp.model.gpt2 import GPT2
+from dashapp.model.registry import DEMO_FOLDER
+from dashapp.model.tokenizer import encode
 from dashapp.traces.record import Trace
 
 
@@ -35,24 +39,46 @@ def patch(
     layer: int,
     tokens: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """The same by a model, read at the end of both prompts.
+    """The same by a model, read at the end of both prompts, and under "estimate" what gradients foretell of it.
 
     source: token ids of the prompt that activations are taken from. n_target: how many of the trace's tokens are its
     prompt; what was generated after it is left out. The rest as in `sweep`.
     """
+    prompts, asked = _sweep_of(trace, source, n_target, site=site, layer=layer, tokens=tokens)
+    found = sweep(model, *prompts, **asked, progress=progress)
+    beside = estimate(model, *prompts, **asked)
+    return found.arrays() | {"estimate": beside.values}
+
+
+def estimate_trace(trace: Trace, progress: Callable[[float], None], **question: object) -> dict[str, np.ndarray]:
+    """`Sweep.arrays` of what `patch_trace` would find, to first order. Raises: as `model_of`."""
+    return estimate_patches(model_of(trace), trace, progress, **question)  # type: ignore[arg-type]
+
+
+def estimate_patches(
+    model: GPT2,
+    trace: Trace,
+    progress: Callable[[float], None],
+    *,
+    source: Sequence[int],
+    n_target: int,
+    site: Site,
+    layer: int,
+    tokens: Sequence[int],
+) -> dict[str, np.ndarray]:
+    """The same by a model; all as `patch` has it."""
+    prompts, asked = _sweep_of(trace, source, n_target, site=site, layer=layer, tokens=tokens)
+    return estimate(model, *prompts, **asked, progress=progress).arrays()
+
+
+def _sweep_of(
+    trace: Trace, source: Sequence[int], n_target: int, *, site: Site, layer: int, tokens: Sequence[int]
+) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
+    """Both prompts' token ids, and how they are patched."""
     source_ids, target_ids = np.array(source, dtype=np.int32), trace.token_ids[:n_target]
     answer, other = tokens
-    found = sweep(
-        model,
-        source_ids,
-        target_ids,
-        site=site,
-        places=Places.of_ends(source_ids, target_ids),
-        tokens=(answer, other),
-        layer=layer,
-        progress=progress,
-    )
-    return found.arrays()
+    places = Places.of_ends(source_ids, target_ids)
+    return (source_ids, target_ids), {"site": site, "places": places, "tokens": (answer, other), "layer": layer}
 
 
 def patch_cell_of_trace(trace: Trace, progress: Callable[[float], None], **question: object) -> dict[str, np.ndarray]:
@@ -90,23 +116,27 @@ def ablate(
     *,
     source: Sequence[int],
     n_target: int,
-    layer: int,
-    heads: Sequence[int],
+    parts: Sequence[str],
     mode: Mode,
     is_end_only: bool,
 ) -> dict[str, np.ndarray]:
-    """The same by a model. source, n_target: as `patch` has them; the rest as `ablate_heads`."""
-    found = ablate_heads(
+    """The same by a model. source, n_target: as `patch` has them. parts: as `parts_in` reads them. Rest: as there."""
+    found = ablate_parts(
         model,
         trace.token_ids[:n_target],
-        layer=layer,
-        heads=heads,
+        parts_in(" ".join(parts), model.config, n_target),
         mode=mode,
         is_end_only=is_end_only,
         source_ids=np.array(source, dtype=np.int32),
+        reference=reference_prompts(model.config.n_ctx) if mode == "reference" else (),
         progress=progress,
     )
     return found.arrays()
+
+
+def reference_prompts(n_ctx: int) -> list[np.ndarray]:
+    """The app's example prompts, over whose tokens means of reference are taken: token ids [pos] each."""
+    return [encode(example.prompt, bos=True)[:n_ctx] for example in examples_of(DEMO_FOLDER)]
 
 
 def model_of(trace: Trace) -> GPT2:

@@ -67,6 +67,9 @@ KINDS: Final[dict[str, Kind]] = {
         patience=6,
     ),
     "lens": Kind(title="Logit lens", function="dashapp.jobs.lens_map:lens_of_trace", version=1),
+    "lens-change": Kind(
+        title="Logit lens of both prompts", function="dashapp.jobs.lens_map:lens_change_of_traces", version=1
+    ),
     "paths": Kind(title="Paths through the layers", function="dashapp.jobs.paths:paths_of_trace", version=1),
     "beams": Kind(title="Beam search", function="dashapp.jobs.beams:beams_of_trace", version=1),
     "parity": Kind(title="Comparison with Hugging Face", function="dashapp.jobs.parity:parity_of_trace", version=1),
@@ -74,8 +77,9 @@ KINDS: Final[dict[str, Kind]] = {
     "rollout": Kind(title="Attention rollout", function="dashapp.jobs.mixing:rollout_of_trace", version=1),
     "flow": Kind(title="Attention flow", function="dashapp.jobs.mixing:flow_of_token", version=1),
     "heads": Kind(title="Probe of all heads", function="dashapp.jobs.heads:probe_of_weights", version=1),
-    "patching": Kind(title="Patching", function="dashapp.jobs.patching:patch_trace", version=1),
-    "ablation": Kind(title="Ablation", function="dashapp.jobs.patching:ablate_trace", version=1),
+    "patching": Kind(title="Patching", function="dashapp.jobs.patching:patch_trace", version=2),
+    "estimate": Kind(title="Attribution patching", function="dashapp.jobs.patching:estimate_trace", version=1),
+    "ablation": Kind(title="Ablation", function="dashapp.jobs.patching:ablate_trace", version=2),
     "cell": Kind(title="One patch", function="dashapp.jobs.patching:patch_cell_of_trace", version=1),
 }
 

@@ -12,7 +12,7 @@ from flask import current_app
 from dashapp import ids
 from dashapp.errors import DashappError
 from dashapp.jobs.works import WORKS, Works
-from dashapp.panels.ablate_heads import ABLATE_HEADS
+from dashapp.panels.ablation import ABLATION
 from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
 from dashapp.panels.awaiting import order_of, state_as_json
 from dashapp.panels.between_layers import BETWEEN_LAYERS
@@ -26,6 +26,7 @@ from dashapp.panels.head_pattern import HEAD_PATTERN
 from dashapp.panels.inner_changes import CHANGED_HEADS, CHANGED_NEURONS, CHANGED_STREAM
 from dashapp.panels.layer_norm import NORM_STATISTICS, NORM_VECTOR
 from dashapp.panels.layer_steps import LAYER_STEPS
+from dashapp.panels.lens_change import LENS_CHANGE
 from dashapp.panels.lens_map import LENS_MAP
 from dashapp.panels.logit_lens import LOGIT_LENS
 from dashapp.panels.mlp_neurons import MLP_NEURONS
@@ -96,8 +97,8 @@ PAIR_PANELS: Final[dict[str, Panel]] = {
     panel.name: panel
     for panel in (
         *(CHANGED_TOKENS, CHANGED_NEURONS, CHANGED_SURPRISAL),
-        *(CHANGED_HEADS, CHANGED_STREAM),
-        *(PATCHING, PATCH_CELL, ABLATE_HEADS),
+        *(CHANGED_HEADS, CHANGED_STREAM, LENS_CHANGE),
+        *(PATCHING, PATCH_CELL, ABLATION),
     )
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dashapp.panels.awaiting import marked
 from dashapp.panels.beside import draw_beside
-from dashapp.panels.panel import Drawn, Panel, draw, work_of
+from dashapp.panels.panel import Drawn, Panel, draw, waits_for_start, work_of
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
 
@@ -23,7 +23,7 @@ def drawn_for(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
     result = Source.here().store.get_result(work.key) if work else None
     drawn = draw(panel, trace, view, result=result, other=other)
     if work is not None and result is None:
-        drawn = replace(drawn, figure=marked(drawn.figure, work, starts=panel.starts))
+        drawn = replace(drawn, figure=marked(drawn.figure, work, starts=waits_for_start(panel, view)))
     if panel.pairs or other is None:
         return drawn
     return draw_beside(panel, drawn, other, {**view, **view["beside"]})

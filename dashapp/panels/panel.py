@@ -131,8 +131,8 @@ class Panel:
     another selection draws nothing anew.
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
     work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
-    draw has `result` too: its arrays by name, None while they are not there. starts: a work that waits for a press of
-    Start.
+    draw has `result` too: its arrays by name, None while they are not there. starts: the work waits for a press of
+    Start; always, or while a knob has a value (knob, value).
     numbers: what the figure shows as a table, to be taken away (`takeaway`): of the arguments of draw those that it
     names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there, and one that is not annotated
     as optional always. None where there are none to take: then no_numbers says why.
@@ -150,7 +150,7 @@ class Panel:
     marks: Mark | None = None
     knobs: tuple[Knob | TextKnob, ...] = ()
     work: Callable[..., Work | None] | None = None
-    starts: bool = False
+    starts: bool | tuple[str, str] = False
     pairs: bool = False
     numbers: Callable[..., Table] | None = None
     no_numbers: str = ""
@@ -330,6 +330,15 @@ def _settings_in(value: object) -> SamplingSettings:
 
 
 RECORDS: Final = {"drawn_with": _settings_in, "branches": _branches_in}  # fields that are no number
+
+
+def waits_for_start(panel: Panel, view: Mapping[str, Any]) -> bool:
+    """Whether the work of a panel's view begins when a person presses Start, and not by itself."""
+    if isinstance(panel.starts, bool):
+        return panel.starts
+    knob, value = panel.starts
+    knobs = view.get("knobs")
+    return isinstance(knobs, Mapping) and knobs.get(knob) == value
 
 
 def _counts(panel: Panel, name: SelectionField, knobs: object) -> bool:

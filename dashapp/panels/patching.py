@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
 Slot = Literal["a", "b"]
+How = Literal["exact", "estimate"]
 
 SITE_NAMES: Final[dict[Site, str]] = {
     "resid_pre": "residual stream before a layer, by token",
@@ -61,6 +62,7 @@ class Question:
     layer: int
     tokens: tuple[int, int]  # the source's answer first
     target_key: str
+    how: How
 
     @property
     def places(self) -> Places:
@@ -69,7 +71,7 @@ class Question:
     def work(self) -> Work:
         """What a job is asked for; the metrics are all measured at once, so none is named."""
         return Work(
-            kind="patching",
+            kind="patching" if self.how == "exact" else "estimate",
             trace=self.target_key,
             arguments={
                 "source": self.source.tolist(),
@@ -99,6 +101,7 @@ def question(
     site: Site,
     direction: str,
     metric: Metric = "logit_diff",  # noqa: ARG001  all are measured
+    how: How = "exact",
 ) -> Question:
     """What the knobs and the selection ask. Raises: OtherModels, OtherPlaces, WeightsMissing."""
     if a.fingerprint != other.fingerprint:
@@ -116,6 +119,7 @@ def question(
         layer=layer_shown(layer)[0],
         tokens=answers if is_into_b else answers[::-1],
         target_key=into.key,
+        how=how,
     )
     if site == "pattern" and not asked.places.is_straight:
         raise OtherPlaces(len(asked.source), len(asked.target))
@@ -142,15 +146,26 @@ def draw(a: Trace, *, frame: Frame, metric: Metric, result: Mapping[str, np.ndar
         rows="head" if asked.site == "z_pos" else "layer",
         texts=None if is_of_heads else token_texts(asked.target),
         slot=asked.into,
-        unit=effect_unit(found, metric),
+        unit=effect_unit(found, metric) + (", estimated" if asked.how == "estimate" else ""),
         refused=() if is_of_heads else places.refused.tolist(),
         layer=asked.layer if asked.site == "z_pos" else None,
     )
     n_row = config.n_head if asked.site == "z_pos" else config.n_layer
     n_column = config.n_head if is_of_heads else len(asked.target)
-    figure = effect_map(found.effects(metric) if found else None, shown, (n_row, n_column), frame=frame)
+    beside = estimates_of(found, result, metric)
+    effects = found.effects(metric) if found else None
+    figure = effect_map(effects, shown, (n_row, n_column), beside=beside, frame=frame)
     foot = _found_words(asked, found, metric) if found else _offer(asked, places, a)
+    if effects is not None and beside is not None:
+        foot += f" {_missed(effects, beside)}"
     return Drawn(figure=figure, foot=f"{foot} {_left_out(asked, places)}".strip())
+
+
+def estimates_of(found: Sweep | None, result: Mapping[str, np.ndarray] | None, metric: Metric) -> np.ndarray | None:
+    """The estimates that came with an exact sweep, as its effects: float64 [row column]."""
+    if found is None or result is None or "estimate" not in result:
+        return None
+    return replace(found, values=result["estimate"]).effects(metric)
 
 
 def numbers(
@@ -165,12 +180,13 @@ def numbers(
     site: Site,
     direction: str,
     metric: Metric,
+    how: How,
     result: Mapping[str, np.ndarray],
 ) -> Table:
     """What each patch moved. Raises: as `question`."""
     ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
     answers = {"target": target, "against": against}
-    asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction)  # type: ignore[arg-type]
+    asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction, how=how)  # type: ignore[arg-type]
     found = Sweep.from_arrays(result)
     values = found.effects(metric)
     is_of_heads = asked.site in HEAD_SITES
@@ -200,6 +216,8 @@ def _offer(asked: Question, places: Places, a: Trace) -> str:
     """What the sweep will do, and about how long it takes."""
     if not len(places.changing):
         return "The prompts are the same as far as they have counterparts, so there is nothing to patch."
+    if asked.how == "estimate":
+        return f"Being estimated from two passes and their gradients. {_answers(asked)}"
     order, config = _order(asked, places, a), a.config
     seconds = seconds_for(order, d_vocab=config.d_vocab, per_second=multiplications_per_second())
     return (
@@ -236,7 +254,21 @@ def _found_words(asked: Question, found: Sweep, metric: Metric) -> str:
         scale = f", less than {LEAST_GAP:g} apart, so cells are nats and no shares."
     together = found.effects_together(metric)
     all_of = f" All tokens at once: {signed(float(together[0]))} in layer 0." if len(together) else ""
-    return f"{whole}{scale}{all_of} {_answers(asked)} {found.n_passes:,} passes took {found.seconds:.1f} s."
+    told = f"{whole}{scale}{all_of} {_answers(asked)}"
+    if asked.how == "estimate":
+        return f"An estimate: what gradients foretell, not what patches do. {told} It took {found.seconds:.1f} s."
+    return f"{told} {found.n_passes:,} passes took {found.seconds:.1f} s."
+
+
+def _missed(effects: np.ndarray, beside: np.ndarray) -> str:
+    """How far the estimate by gradients is from the exact map."""
+    away = np.abs(np.nan_to_num(beside - effects))
+    row, column = (int(place) for place in np.unravel_index(int(away.argmax()), away.shape))
+    exact, guess = float(effects[row, column]), float(beside[row, column])
+    return (
+        f"Gradients would have estimated these cells with an error of at most {away.max():.2f}: at row {row}, column "
+        f"{column}, {signed(guess)} in place of {signed(exact)}."
+    )
 
 
 def _left_out(asked: Question, places: Places) -> str:
@@ -266,10 +298,13 @@ PATCHING: Final = Panel(
         "or the two selected as target and compared-with. KL is D(source‖patched). All metrics are measured in one "
         "sweep. With a the correct prompt, a → b is denoising, which shows what suffices, and b → a noising, which "
         "shows what is needed: they need not agree.",
+        "Estimated by gradients (attribution patching) is quick and approximate: a cell is (source − target) times the "
+        "gradient of M, taken once in the target’s run. It is off where the model bends between the two runs, most for "
+        "queries, keys and early layers. With an exact map, a hover tells the estimate beside each cell.",
         "The stream after attention in a layer equals the stream before the next one here, because an MLP reads one "
         "token at a time.",
         "Sources: Meng et al. 2022; Wang et al. 2022, Interpretability in the Wild; Zhang & Nanda 2024; Heimersheim & "
-        "Nanda 2024.",
+        "Nanda 2024; Nanda 2023 and Syed et al. 2023 on attribution patching.",
         "It does not show that a part matters by itself: others can make up for it, and patches of several parts do "
         "not add up. Alignment pairs tokens by what they are, not by the part they play.",
     ),
@@ -283,10 +318,11 @@ PATCHING: Final = Panel(
             label="Metric",
             options={"logit_diff": "logit difference", "logprob": "log-probability", "kl": "KL divergence"},
         ),
+        Knob(name="how", label="Cells", options={"exact": "exact", "estimate": "estimated by gradients"}),
     ),
     draw=draw,
     numbers=numbers,
     work=work,
-    starts=True,
+    starts=("how", "exact"),
     pairs=True,
 )

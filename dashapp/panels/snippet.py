@@ -26,7 +26,7 @@ WIDTH: Final = 110
 LONGEST_TEXT: Final = 80  # of a prompt, in the comment that quotes it
 FOR_TOOLS: Final = re.compile(r" +# (type: ignore|noqa).*$", re.MULTILINE)
 
-# What each kind of work does in its job, as an import and an expression of {model}, {trace} and `arguments`.
+# What each kind of work does in its job, as an import and an expression of {model}, {trace}, {other} and `arguments`.
 WORKS: Final[Mapping[str, tuple[str, str]]] = {
     "umap": (
         "from dashapp.jobs.projection import umap_of_trace",
@@ -39,6 +39,12 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
     "lens": (
         "from dashapp.analysis.lens_map import lens_map",
         "lens_map({trace}, progress=progress, **arguments).arrays()",
+    ),
+    "lens-change": (
+        "from dashapp.analysis.alignment import align\nfrom dashapp.analysis.changes import aligned_pairs\n"
+        "from dashapp.analysis.lens_change import lens_change",
+        "lens_change(\n    {trace},\n    {other},\n    aligned_pairs(align({trace}.token_ids, {other}.token_ids)),\n"
+        '    scale=arguments["scale"],\n    progress=progress,\n).arrays()',
     ),
     "paths": ("from dashapp.jobs.paths import paths_of_trace", "paths_of_trace({trace}, progress, **arguments)"),
     "parity": (
@@ -59,6 +65,10 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
         "probe_heads({model}, weights_of({model}), progress=progress).arrays()",
     ),
     "patching": ("from dashapp.jobs.patching import patch", "patch({model}, {trace}, progress, **arguments)"),
+    "estimate": (
+        "from dashapp.jobs.patching import estimate_patches",
+        "estimate_patches({model}, {trace}, progress, **arguments)",
+    ),
     "cell": ("from dashapp.jobs.patching import patch_one", "patch_one({model}, {trace}, progress, **arguments)"),
     "ablation": ("from dashapp.jobs.patching import ablate", "ablate({model}, {trace}, progress, **arguments)"),
 }
@@ -146,7 +156,8 @@ def _work(work: Work | None, traces: Mapping[str, Trace], models: Mapping[str, s
         return set(), []
     line, expression = WORKS[work.kind]
     name = next(name for name, trace in traces.items() if trace.key == work.trace)
-    lines = [f"result = {expression.format(trace=name, model=models[name])}"]
+    other = next((each for each in traces if each != name), name)
+    lines = [f"result = {expression.format(trace=name, other=other, model=models[name])}"]
     if "arguments" in expression:
         said = pformat(dict(work.arguments), width=WIDTH, compact=True, sort_dicts=False)
         lines.insert(0, f"arguments = {said}")

@@ -11,10 +11,11 @@ import dashapp
 from dashapp.errors import OtherPlaces, WeightsMissing
 from dashapp.experiments.sweeps import SITES, Sweep, telling_tokens
 from dashapp.figures.theme import Frame
-from dashapp.jobs.patching import patch, same_model
+from dashapp.jobs.patching import estimate_patches, patch, same_model
 from dashapp.jobs.works import KINDS, Work
-from dashapp.panels.panel import Drawn
-from dashapp.panels.patching import SITE_NAMES, answers_of, draw, question, work
+from dashapp.panels.lens_change import LENS_CHANGE
+from dashapp.panels.panel import Drawn, waits_for_start
+from dashapp.panels.patching import PATCHING, SITE_NAMES, answers_of, draw, question, work
 from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
 
@@ -31,7 +32,7 @@ def traces(text_model: GPT2) -> dict[str, Trace]:
 
 def chosen(a: Trace, b: Trace, **more: Any) -> dict[str, Any]:
     view = {"other": b, "n_prompt": a.n_tokens, "other_n_prompt": b.n_tokens, "layer": None}
-    knobs = {"site": "resid_pre", "direction": "ab", "metric": "logit_diff"}
+    knobs = {"site": "resid_pre", "direction": "ab", "metric": "logit_diff", "how": "exact"}
     return view | {"target": None, "against": None} | knobs | more
 
 
@@ -145,3 +146,27 @@ def test_a_patch_is_not_made_by_other_weights(traces: dict[str, Trace], text_mod
     assert same_model(text_model, traces[A]) is text_model
     with pytest.raises(WeightsMissing, match="other weights now"):
         same_model(tiny_model(TINY_TEXT, seed=1), traces[A])
+
+
+def test_estimates_are_their_own_work_and_are_said_to_be_estimates(traces: dict[str, Trace], text_model: GPT2) -> None:
+    a, b = traces[A], traces[LONGER]
+    exact, guess = asked_for(a, b), asked_for(a, b, how="estimate")
+    assert (guess.kind, guess.arguments, guess.key != exact.key) == ("estimate", exact.arguments, True)
+    assert drawn(a, b, None, how="estimate").foot.startswith("Being estimated from two passes")
+    result = estimate_patches(text_model, b, lambda share: None, **guess.arguments)
+    shown = drawn(a, b, result, how="estimate")
+    np.testing.assert_array_equal(np.array(shown.figure.data[0].z), Sweep.from_arrays(result).effects("logit_diff"))
+    assert shown.foot.startswith("An estimate: what gradients foretell, not what patches do.")
+    assert any("estimated" in said.text for said in shown.figure.layout.annotations)
+    with_both = done(text_model, b, exact)
+    np.testing.assert_array_equal(with_both["estimate"], result["values"])
+    both = drawn(a, b, with_both)
+    assert "(gradients would say " in both.figure.data[0].text[0][-1]
+    away = np.abs(Sweep.from_arrays(result).effects("logit_diff") - Sweep.from_arrays(with_both).effects("logit_diff"))
+    assert f"with an error of at most {np.nanmax(away):.2f}:" in both.foot
+
+
+def test_only_exact_sweeps_wait_for_start() -> None:
+    assert waits_for_start(PATCHING, {"knobs": {"how": "exact"}})
+    assert not waits_for_start(PATCHING, {"knobs": {"how": "estimate"}})
+    assert not waits_for_start(LENS_CHANGE, {"knobs": {"scale": "frozen"}})

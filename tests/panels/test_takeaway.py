@@ -16,9 +16,9 @@ from dashapp.analysis.table import Table
 from dashapp.errors import NotThereYet, OtherPlaces
 from dashapp.jobs.checks import check_among
 from dashapp.jobs.heads import probe_among
-from dashapp.jobs.lens_map import lens_arrays
+from dashapp.jobs.lens_map import change_arrays, lens_arrays
 from dashapp.jobs.parity import compare_trace
-from dashapp.jobs.patching import ablate, patch, patch_one
+from dashapp.jobs.patching import ablate, estimate_patches, patch, patch_one
 from dashapp.jobs.paths import paths_of_trace
 from dashapp.jobs.works import KINDS, Work
 from dashapp.panels.catalogue import PAIR_PANELS, PANELS
@@ -90,24 +90,24 @@ def result_of(work: Work, traces: tuple[Trace, Trace], model: GPT2) -> dict[str,
     match work.kind:
         case "lens":
             return lens_arrays(trace, nothing, models=models, **arguments)
+        case "lens-change":
+            return change_arrays(*traces, nothing, scale=arguments["scale"], models=models)
         case "heads":
             return probe_among(trace, nothing, models=models)
         case "parity" | "checks":
             compare = compare_trace if work.kind == "parity" else check_among
             return compare(trace, nothing, models=models, **arguments)
-        case "patching" | "cell" | "ablation":
-            do = {"patching": patch, "cell": patch_one, "ablation": ablate}[work.kind]
+        case "patching" | "estimate" | "cell" | "ablation":
+            do = {"patching": patch, "estimate": estimate_patches, "cell": patch_one, "ablation": ablate}[work.kind]
             return do(model, trace, nothing, **arguments)  # type: ignore[operator]
         case "paths":
             return paths_of_trace(trace, nothing, **arguments)
-        case "rollout":
-            return rollout(trace, **arguments)
-        case "flow":
-            return {"flow": attention_flow(trace, **arguments)}
-        case "vocabulary":
-            return {"points": np.random.default_rng(0).standard_normal((trace.config.d_vocab, 2)).astype(np.float32)}
-        case "umap":  # any points: UMAP itself takes half a minute to compile
-            return {"points": np.random.default_rng(0).standard_normal((trace.n_tokens, 2)).astype(np.float32)}
+        case "rollout" | "flow":
+            is_flow = work.kind == "flow"
+            return {"flow": attention_flow(trace, **arguments)} if is_flow else rollout(trace, **arguments)
+        case "vocabulary" | "umap":  # any points: UMAP itself takes half a minute to compile
+            n = trace.n_tokens if work.kind == "umap" else trace.config.d_vocab
+            return {"points": np.random.default_rng(0).standard_normal((n, 2)).astype(np.float32)}
     raise AssertionError(work.kind)
 
 

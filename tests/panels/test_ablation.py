@@ -1,4 +1,4 @@
-"""The panel of ablated heads: what it asks for, its parts by another way, and what it says."""
+"""The panel of ablation: what it asks for, its parts by another way, and what it says."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import dashapp
-from dashapp.analysis.attribution import attribution
-from dashapp.errors import OtherModels
-from dashapp.experiments.ablations import MODES, Mode
+from dashapp.analysis.attribution import attribution, head_parts, mlp_parts
+from dashapp.errors import NotAPart, OtherModels
+from dashapp.experiments.ablations import MODES, Ablated, Mode
 from dashapp.figures.theme import Frame
 from dashapp.jobs import patching as jobs
 from dashapp.jobs.works import KINDS, Work
-from dashapp.panels.ablate_heads import draw, work
+from dashapp.panels.ablation import draw, work
 from dashapp.panels.panel import Drawn
 from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
@@ -36,8 +36,9 @@ def traces(text_model: GPT2) -> tuple[Trace, Trace]:
 def chosen(traces: tuple[Trace, Trace], **more: Any) -> dict[str, Any]:
     a, b = traces
     view = {"other": b, "n_prompt": a.n_tokens, "other_n_prompt": b.n_tokens, "layer": LAYER, "head": HEAD}
-    knobs = {"run": "a", "which": "head", "mode": "zero", "where": "all", "show": "parts"}
-    return view | {"target": TARGET, "against": AGAINST} | knobs | more
+    tokens = {"pos": None, "other_pos": None, "key_pos": None, "neuron": None, "target": TARGET, "against": AGAINST}
+    knobs = {"run": "a", "which": "head", "parts": "", "mode": "zero", "where": "all", "show": "parts"}
+    return view | tokens | knobs | more
 
 
 def asked(traces: tuple[Trace, Trace], **more: Any) -> Work:
@@ -105,18 +106,83 @@ def test_maps_show_what_every_head_adds_before_and_after(
 def test_the_work_names_heads_and_the_other_prompt_only_where_it_counts(traces: tuple[Trace, Trace]) -> None:
     a, b = traces
     zero, resample = asked(traces), asked(traces, mode="resample", which="layer", where="end", run="b")
-    assert (zero.trace, zero.arguments["heads"], zero.arguments["source"]) == (a.key, [HEAD], a.token_ids.tolist())
+    assert (zero.trace, zero.arguments["parts"], zero.arguments["source"]) == (a.key, ["L1H1"], a.token_ids.tolist())
     assert resample.trace == b.key
     assert resample.arguments["source"] == a.token_ids.tolist()
-    assert (resample.arguments["heads"], resample.arguments["is_end_only"]) == ([0, 1], True)
+    assert (resample.arguments["parts"], resample.arguments["is_end_only"]) == (["L1H0", "L1H1"], True)
     assert asked(traces, show="tokens", target=None).key == zero.key
     assert KINDS[zero.kind].function == "dashapp.jobs.patching:ablate_trace"
 
 
-@pytest.mark.parametrize("more", [{"head": None}, {"layer": None}, {"layer": None, "which": "layer"}])
-def test_without_a_head_nothing_is_asked_for(traces: tuple[Trace, Trace], more: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"head": None}, "No head"),
+        ({"layer": None}, "No head"),
+        ({"layer": None, "which": "layer"}, "No layer"),
+        ({"layer": None, "which": "mlp"}, "No layer"),
+        ({"which": "neuron"}, "No neuron"),
+        ({"which": "edge", "pos": 3, "other_pos": 3}, "No pair"),
+    ],
+)
+def test_without_a_part_nothing_is_asked_for(traces: tuple[Trace, Trace], more: dict[str, Any], says: str) -> None:
     assert work(traces[0], **chosen(traces, **more)) is None
-    assert drawn(traces, None, **more).foot.startswith("No head is selected")
+    assert drawn(traces, None, **more).foot.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        ({"which": "mlp"}, ["L1MLP"]),
+        ({"which": "neuron", "neuron": 7}, ["L1N7"]),
+        ({"which": "edge", "pos": 4, "other_pos": 4, "key_pos": 1}, ["L1H1:4>1"]),
+        ({"which": "edge", "pos": 4, "other_pos": 4, "key_pos": 1, "head": None}, ["L1:4>1"]),
+        ({"which": "edge", "pos": 4, "other_pos": 4, "key_pos": 1, "layer": None}, ["4>1"]),
+        ({"parts": "l0h1, 3>2 L2MLP"}, ["L0H1", "3>2", "L2MLP"]),
+    ],
+)
+def test_parts_are_what_is_selected_or_what_is_typed(
+    traces: tuple[Trace, Trace], more: dict[str, Any], parts: list[str]
+) -> None:
+    assert asked(traces, **more).arguments["parts"] == parts
+
+
+def test_a_pair_of_b_is_that_of_the_counterparts(text_model: GPT2) -> None:
+    pair = dashapp.trace(text_model, "a b c", cache=False), dashapp.trace(text_model, "x a b c", cache=False)
+    a, b = pair
+    at_end = {"pos": a.n_tokens - 1, "other_pos": b.n_tokens - 1, "layer": None, "which": "edge", "run": "b"}
+    assert asked(pair, **at_end, key_pos=2).arguments["parts"] == [f"{b.n_tokens - 1}>3"]
+
+
+def test_what_is_typed_wrongly_is_refused(traces: tuple[Trace, Trace]) -> None:
+    with pytest.raises(NotAPart, match="'L9H9' is outside of the model"):
+        work(traces[0], **chosen(traces, parts="L9H9"))
+
+
+def test_what_heads_and_mlps_add_without_a_part_accounts_for_the_logit(
+    traces: tuple[Trace, Trace], text_model: GPT2
+) -> None:
+    """Embeddings and biases add what they did, but for the final spread."""
+    a = traces[0]
+    result = done(text_model, traces, parts="L0H1 L1MLP L2N3 4>1")
+    found, end = Ablated.from_arrays(result), a.n_tokens - 1
+    goal: Any = {"target": TARGET, "against": AGAINST}
+    before, unit = attribution(a, end, **goal), float(a.read("ln_scale", -1)[end])
+    heads, mlps = (
+        of(a, stored, ln_scale=unit, **goal).sum() for of, stored in ((head_parts, found.z), (mlp_parts, found.mlp_out))
+    )
+    rest = before.whole - before.final_bias - before.heads.sum() - before.mlps.sum()
+    whole = (rest + heads + mlps) * found.ln_scale / unit + before.final_bias
+    assert whole == pytest.approx(float(found.logits[TARGET] - found.logits[AGAINST]), abs=BOUND)
+
+
+def test_several_parts_are_told_in_words_and_the_text_with_them(traces: tuple[Trace, Trace], text_model: GPT2) -> None:
+    typed = "L0H1 L1MLP 3>1"
+    foot = drawn(traces, done(text_model, traces, parts=typed, mode="reference"), parts=typed, mode="reference").foot
+    assert "Of a: in the place of head 1 of layer 0 and the MLP of layer 1 stands its mean over the examples" in foot
+    assert "Cut in a: token 3 ‘" in foot
+    assert "The likeliest text that follows: without ‘" in foot
+    assert "own share" not in foot  # of a cut pair there is none
 
 
 def test_next_tokens_are_shown_before_and_after(traces: tuple[Trace, Trace], text_model: GPT2) -> None:
@@ -124,9 +190,9 @@ def test_next_tokens_are_shown_before_and_after(traces: tuple[Trace, Trace], tex
     shown = drawn(traces, result, show="tokens", which="layer", target=None, against=None)
     assert [bars.name for bars in shown.figure.data] == ["in a", "ablated"]
     assert shown.figure.layout.meta["marks"] == "vocabulary"
-    assert "the output of all 2 heads of layer 1 is 0 at every token of the prompt." in shown.foot
+    assert "in the place of all 2 heads of layer 1 stands 0 at every token of the prompt." in shown.foot
     assert "over the mean of all tokens moves" in shown.foot
-    assert "These heads’ own parts of it: " in shown.foot
+    assert "The parts’ own shares of it: " in shown.foot
     assert [bars.name for bars in drawn(traces, None, show="tokens").figure.data] == ["in a"]
 
 
