@@ -14,7 +14,7 @@
     │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
     │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
     ├── ComparisonError   the two runs do not go together
-    │   ├── OtherModels   OtherPlaces   OtherSizes
+    │   ├── OtherModels   OtherPlaces   OtherSizes   NoDifference
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
     │   ├── RecipeGone   RecipeTooLarge
@@ -489,6 +489,15 @@ class OtherPlaces(ComparisonError):
             "both prompts.",
             f"Here the source has {n_source:,} tokens and the target {n_target:,}, and not all stand for each other.",
             "Patch head outputs, queries, keys or values instead, or make the prompts equally long.",
+        )
+
+
+class NoDifference(ComparisonError):
+    def __init__(self, axis: str) -> None:
+        super().__init__(
+            "A difference is taken where a and b show the same places.",
+            f"Here they have nothing in common: {axis}.",
+            "Look at a and b beside each other.",
         )
 
 

@@ -169,6 +169,11 @@ def pair(panel: Any) -> dict[str, Any]:
     return {"type": "pair", "panel": panel}
 
 
+def behind(panel: Any, opens: Any) -> dict[str, Any]:
+    """A button of a panel of pairs that opens another panel for both prompts; names, or Dash's wildcards."""
+    return {"type": "behind", "panel": panel, "opens": opens}
+
+
 def compare_open(page: Any) -> dict[str, Any]:
     """Of a page's panels, those that a person wants beside each other on Compare."""
     return {"type": "compare-open", "page": page}

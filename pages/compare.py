@@ -145,6 +145,14 @@ for name in ("site", "direction"):  # a cell that is patched is one of the sweep
         prevent_initial_call=True,
     )
 clientside_callback(
+    ClientsideFunction("compare", "openBehind"),
+    Output(ids.compare_open(ALL), "value"),
+    Input(ids.behind(ALL, ALL), "n_clicks"),
+    State(ids.compare_open(ALL), "value"),
+    State(ids.compare_open(ALL), "options"),
+    prevent_initial_call=True,
+)
+clientside_callback(
     ClientsideFunction("compare", "keepOpen"),
     Input(ids.compare_open(ALL), "value"),
     prevent_initial_call=True,

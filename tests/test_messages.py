@@ -79,6 +79,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "UnknownTensor": ({"path": Path("model.safetensors"), "name": "score.weight"}, ()),
     "OtherModels": ({"a": "demo", "b": "gpt2"}, ("'demo' and 'gpt2'",)),
     "OtherPlaces": ({"n_source": 1203, "n_target": 12}, ("1,203 tokens", "the target 12")),
+    "NoDifference": ({"axis": "token"}, ("nothing in common: token.",)),
     "OtherSizes": ({"what": "layers", "a": 12, "b": 6}, ("number of layers", "of a has 12 and that of b 6")),
     "DamagedTrace": ({"path": Path("a.trace"), "problem": "its q changed"}, ()),
     "NotATrace": ({"path": Path("a.txt"), "problem": "it is text"}, ()),

@@ -143,6 +143,7 @@ ATTRIBUTION = Panel(
     knobs=(Knob(name="over", label="Compared with", options=OVER),),
     draw=draw_parts,
     numbers=numbers_of_parts,
+    difference="",
 )
 
 HEAD_ATTRIBUTION = Panel(
@@ -161,4 +162,5 @@ HEAD_ATTRIBUTION = Panel(
     knobs=(Knob(name="over", label="Compared with", options=OVER),),
     draw=draw_heads,
     numbers=numbers_of_heads,
+    difference="",
 )

@@ -90,4 +90,5 @@ BETWEEN_LAYERS = Panel(
     knobs=(Knob(name="measure", label="Measure", options={str(name): said for name, said in MEASURES.items()}),),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

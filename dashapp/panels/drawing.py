@@ -8,7 +8,9 @@ from typing import Any
 
 from dashapp.panels.awaiting import marked
 from dashapp.panels.beside import draw_beside
+from dashapp.panels.difference import draw_difference
 from dashapp.panels.panel import Drawn, Panel, draw, waits_for_start, work_of
+from dashapp.panels.shown import is_subtracted
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
 
@@ -26,6 +28,8 @@ def drawn_for(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
         drawn = replace(drawn, figure=marked(drawn.figure, work, starts=waits_for_start(panel, view)))
     if panel.pairs or other is None:
         return drawn
+    if is_subtracted(panel, view) and (work is None or result is not None):
+        return draw_difference(panel, other, trace, view)
     return draw_beside(panel, drawn, other, {**view, **view["beside"]})
 
 

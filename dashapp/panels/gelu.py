@@ -84,4 +84,5 @@ GELU = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference="after GELU",
 )

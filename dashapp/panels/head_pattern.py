@@ -133,4 +133,5 @@ HEAD_PATTERN = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

@@ -190,6 +190,7 @@ CHANGED_HEADS: Final = Panel(
     ),
     draw=draw_heads,
     numbers=numbers_of_heads,
+    behind={"head-pattern": "One head"},
     pairs=True,
 )
 
@@ -220,6 +221,7 @@ CHANGED_STREAM: Final = Panel(
     ),
     draw=draw_stream,
     numbers=numbers_of_stream,
+    behind={"resid-norms": "Length of the residual stream", "logit-lens": "Logit lens"},
     pairs=True,
 )
 
@@ -240,5 +242,6 @@ CHANGED_NEURONS: Final = Panel(
     marks="neuron",
     draw=draw_neurons,
     numbers=numbers_of_neurons,
+    behind={"neuron": "One neuron"},
     pairs=True,
 )

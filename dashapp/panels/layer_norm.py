@@ -124,6 +124,7 @@ NORM_STATISTICS = Panel(
     ),
     draw=draw_statistics,
     numbers=numbers_of_statistics,
+    difference="1/σ",
 )
 
 NORM_VECTOR = Panel(

@@ -112,5 +112,6 @@ LENS_CHANGE: Final = Panel(
     draw=draw,
     numbers=numbers,
     work=work,
+    behind={"logit-lens": "Logit lens", "lens-map": "Logit lens of the whole text"},
     pairs=True,
 )

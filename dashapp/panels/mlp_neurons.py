@@ -115,4 +115,5 @@ MLP_NEURONS = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

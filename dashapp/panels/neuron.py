@@ -157,6 +157,7 @@ NEURON = Panel(
     knobs=(_OVER,),
     draw=draw_neuron,
     numbers=numbers_of_neuron,
+    difference="after GELU",
 )
 
 NEURON_ATTRIBUTION = Panel(
@@ -176,6 +177,7 @@ NEURON_ATTRIBUTION = Panel(
     knobs=(_OVER,),
     draw=draw_strongest,
     numbers=numbers_of_strongest,
+    difference="",
 )
 
 MLP_SPARSITY = Panel(

@@ -71,4 +71,5 @@ NEXT_TOKENS = Panel(
     knobs=(Knob(name="scale", label="Scale", options={"whole": "0 to 100%", "fit": "fit the longest bar"}),),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

@@ -145,6 +145,7 @@ CHANGED_TOKENS: Final = Panel(
     ),
     draw=draw_next,
     numbers=numbers_of_next,
+    behind={"next-tokens": "What comes next"},
     pairs=True,
 )
 
@@ -164,5 +165,6 @@ CHANGED_SURPRISAL: Final = Panel(
     marks="pos",
     draw=draw_surprisal,
     numbers=numbers_of_surprisal,
+    behind={"surprisal": "Surprisal of each token"},
     pairs=True,
 )

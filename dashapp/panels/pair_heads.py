@@ -93,6 +93,7 @@ PAIR_HEADS = Panel(
     knobs=(Knob(name="reach", label="Colours", options={"whole": "0 to 1", "fit": "to the largest"}),),
     draw=draw_map,
     numbers=numbers_of_map,
+    difference="",
 )
 
 TOKEN_SOURCES = Panel(

@@ -55,6 +55,7 @@ Mark = Literal[
     "neuron",
     "neuron_pos",
     "lens",
+    "none",
 ]
 
 OF_A_PROMPT: Final = ("pos", "n_prompt")  # of a selection, what differs between two prompts
@@ -90,6 +91,10 @@ class Knob:
 
     def accepts(self, value: str) -> bool:
         return value in self.options
+
+
+# Of a panel in slot b beside itself in slot a.
+MINUS: Final = Knob(name="minus", label="Here", options={"b": "b", "difference": "a − b"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,9 @@ class Panel:
     numbers: what the figure shows as a table, to be taken away (`takeaway`): of the arguments of draw those that it
     names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there, and one that is not annotated
     as optional always. None where there are none to take: then no_numbers says why.
+    difference: which measure of its table is subtracted where the panel stands in both slots, "" for the only one;
+    None where a − b would mean nothing.
+    behind: of a panel of pairs, the panels that show of each prompt what it compares: name → title.
     pairs: it shows what two prompts have to do with each other, and stands once on Compare: draw and work have `other`
     too, slot b's trace, and for each field of `OF_A_PROMPT` that they read `other_…`, as it is in b.
     """
@@ -154,6 +162,8 @@ class Panel:
     pairs: bool = False
     numbers: Callable[..., Table] | None = None
     no_numbers: str = ""
+    difference: str | None = None
+    behind: Mapping[str, str] = field(default_factory=dict)
 
 
 def aria(**attributes: str) -> dict[str, Any]:
@@ -180,7 +190,8 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
     # Dash's annotation knows of no data attributes.
     marks: Any = {"data-marks": panel.marks, "data-slot": slot} if panel.marks else {}
     reads: Any = {"data-reads": " ".join(panel.reads)} if panel.reads else {}
-    defaults = {knob.name: knob.default for knob in panel.knobs}
+    knobs = (*panel.knobs, *((MINUS,) if shares and slot == "b" and panel.difference is not None else ()))
+    defaults = {knob.name: knob.default for knob in knobs}
     spec = {
         "slot": slot,
         "reads": panel.reads,
@@ -212,8 +223,9 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
             html.P(id=ids.part("fault", panel.name, slot), className="panel-fault", role="alert"),
             *(steps.parts() if panel.marks == "steps" else ()),
             *(awaiting.parts(panel.name, slot) if panel.work else ()),
-            html.Div([_knob(panel, slot, knob, query) for knob in panel.knobs], className="knobs"),
+            html.Div([_knob(panel, slot, knob, query) for knob in knobs], className="knobs"),
             html.P(id=ids.part("foot", panel.name, slot), className="foot"),
+            *_buttons_behind(panel),
             html.Details([html.Summary("About this panel"), told(panel.about)]),
             dcc.Store(id=ids.part("spec", panel.name, slot), data=spec),
             dcc.Store(id=ids.part("view", panel.name, slot)),
@@ -223,6 +235,17 @@ def layout(panel: Panel, slot: ids.Slot, query: Mapping[str, str], *, shares: bo
         className="panel",
         **aria(labelledby=ids.title(panel.name, slot)),
     )
+
+
+def _buttons_behind(panel: Panel) -> list[html.Div]:
+    """What opens the panels behind one of pairs, for both prompts."""
+    if not panel.behind:
+        return []
+    buttons = [
+        html.Button(f"Show {title} of both", id=ids.behind(panel.name, name), className="quiet", type="button")
+        for name, title in panel.behind.items()
+    ]
+    return [html.Div(buttons, className="buttons")]
 
 
 def draw(

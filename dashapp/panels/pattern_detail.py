@@ -102,4 +102,5 @@ PATTERN_DETAIL = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

@@ -83,4 +83,5 @@ RESID_NORMS = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

@@ -139,6 +139,7 @@ RESID_WRITES = Panel(
     ),
     draw=draw_writes,
     numbers=numbers_of_writes,
+    difference="",
 )
 
 RESID_DIMENSIONS = Panel(
@@ -165,4 +166,5 @@ RESID_DIMENSIONS = Panel(
     ),
     draw=draw_dimensions,
     numbers=numbers_of_dimensions,
+    difference="",
 )

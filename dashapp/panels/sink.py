@@ -67,6 +67,7 @@ SINK_HEADS = Panel(
     marks="head",
     draw=draw_heads,
     numbers=numbers_of_heads,
+    difference="",
 )
 
 SINK_ROWS = Panel(
@@ -78,4 +79,5 @@ SINK_ROWS = Panel(
     marks="pos",
     draw=draw_rows,
     numbers=numbers_of_rows,
+    difference="",
 )

@@ -69,4 +69,5 @@ SURPRISAL = Panel(
     marks="pos",
     draw=draw,
     numbers=numbers,
+    difference="",
 )

@@ -188,6 +188,7 @@ HEADS_TOGETHER = Panel(
     ),
     draw=draw_square,
     numbers=numbers_of_square,
+    difference="",
     work=square_work,
 )
 
@@ -213,5 +214,6 @@ TOKEN_ORIGINS = Panel(
     ),
     draw=draw_origins,
     numbers=numbers_of_origins,
+    difference="",
     work=origins_work,
 )

@@ -69,4 +69,5 @@ TOKEN_ATTENTION = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

@@ -92,4 +92,5 @@ TOKEN_HEADS = Panel(
     knobs=(Knob(name="score", label="Show", options={"entropy": "entropy", "distance": "mean distance"}),),
     draw=draw,
     numbers=numbers,
+    difference="mean over the text",
 )

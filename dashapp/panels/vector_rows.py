@@ -85,4 +85,5 @@ VECTOR_ROWS = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

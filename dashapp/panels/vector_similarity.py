@@ -92,4 +92,5 @@ VECTOR_SIMILARITY = Panel(
     knobs=(VECTORS, Knob(name="centre", label="Cosine", options={"raw": "as it is", "mean": "without the mean"})),
     draw=draw,
     numbers=numbers,
+    difference="",
 )

@@ -264,6 +264,20 @@ def test_two_prompts_of_a_thousand_tokens_stay_below_the_limit(page: Page, serve
     assert 1_000_000 < max(sizes) < LIMIT_BYTES
 
 
+def test_a_difference_takes_the_place_of_b_and_a_map_opens_what_is_behind_it(page: Page, served: Served) -> None:
+    open_pair(page, served.base, layer="0", head="1")
+    changed = page.get_by_role("region", name="Attention that changed")
+    changed.get_by_role("button", name="Show One head of both").click()
+    b = half(page, "One head", "b")
+    expect(b.locator(".foot")).not_to_be_empty(timeout=PATIENCE_MS)
+    b.get_by_label("a − b").check()
+    expect(b.locator(".foot")).to_contain_text("a − b of attention, layer 0, head 1: largest at", timeout=PATIENCE_MS)
+    page.wait_for_url("**head-pattern.minus=difference**")
+    expect(half(page, "One head", "a").locator(".foot")).not_to_contain_text("a − b of")
+    page.locator("#selection-head").select_option("0")
+    expect(b.locator(".foot")).to_contain_text("layer 0, head 0: largest at", timeout=PATIENCE_MS)
+
+
 def test_on_a_telephone_a_stands_above_b(page: Page, served: Served) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_pair(page, served.base)

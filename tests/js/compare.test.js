@@ -73,3 +73,19 @@ test("of two knobs that mean one thing, the other follows the one that was set",
     global.window = before;
   }
 });
+
+test("a panel behind another is opened once, in the list of its page", () => {
+  const same = Symbol("same");
+  const pair = { querySelector: () => null };
+  const before = { document: global.document, window: global.window, MutationObserver: global.MutationObserver };
+  global.document = { getElementById: (id) => (assert.equal(id, '{"panel":"neuron","type":"pair"}'), pair) };
+  global.MutationObserver = class { observe() {} };
+  const triggered = [{ prop_id: '{"opens":"neuron","panel":"changed-neurons","type":"behind"}.n_clicks', value: 1 }];
+  global.window = { dash_clientside: { no_update: same, callback_context: { triggered } } };
+  const options = [[{ value: "next-tokens" }], [{ value: "gelu" }, { value: "neuron" }]];
+  assert.deepEqual(compare.openBehind(null, [["next-tokens"], []], options), [same, ["neuron"]]);
+  assert.deepEqual(compare.openBehind(null, [[], ["neuron"]], options), [same, same]);
+  triggered[0].value = null; // the buttons have only been drawn
+  assert.deepEqual(compare.openBehind(null, [[], []], options), [same, same]);
+  Object.assign(global, before);
+});

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-import dashapp
 from dashapp.analysis.rollout import attention_flow, rollout
 from dashapp.analysis.table import Table
 from dashapp.errors import NotThereYet, OtherPlaces
@@ -29,10 +28,7 @@ from dashapp.panels.takeaway import shown_by
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import plotly.graph_objects as go
-    from dash import Dash
     from flask.testing import FlaskClient
 
     from dashapp.model.gpt2 import GPT2
@@ -40,25 +36,6 @@ if TYPE_CHECKING:
 
 ALL = PANELS | PAIR_PANELS
 TAKEN = {name: panel for name, panel in ALL.items() if panel.numbers}
-PROMPT, OTHER = "a b c a b =d e", "a b x a b =d e"
-
-
-@pytest.fixture(scope="module")
-def folder_model(model_folder: Path, settings: Settings) -> GPT2:
-    return dashapp.load(model_folder, settings=settings)
-
-
-@pytest.fixture(scope="module")
-def traces(folder_model: GPT2, settings: Settings) -> tuple[Trace, Trace]:
-    """In the store of the app."""
-    made = [dashapp.trace(folder_model, prompt, settings=settings) for prompt in (PROMPT, OTHER)]
-    return made[0], made[1]
-
-
-@pytest.fixture
-def context(app: Dash) -> Iterator[None]:
-    with app.server.app_context():
-        yield
 
 
 def view_of(panel: Panel, traces: tuple[Trace, Trace], turned: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -80,6 +80,7 @@
    * second click chooses.
    */
   const KINDS = {
+    none: { outlines: () => [], picks: () => null },
     pos: {
       outlines: ({ pos }, colour) => outline(pos, colour),
       picks: (point) => ({ pos: point.x }),

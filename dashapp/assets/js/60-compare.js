@@ -143,6 +143,37 @@
     ours().shell.keepKnobs("compare", { open: lists.flat().join(".") }, {});
   }
 
+  /**
+   * Open the panel behind one of pairs, for both prompts, and go there.
+   * @param {string[][]} lists - what is open, one a page @param {{value: string}[][]} options - what can be, likewise
+   */
+  function openBehind(_clicks, lists, options) {
+    const { triggered } = ours().callback_context;
+    if (triggered.length !== 1 || !triggered[0].value) return lists.map(() => ours().no_update);
+    const { opens } = JSON.parse(triggered[0].prop_id.slice(0, triggered[0].prop_id.lastIndexOf(".")));
+    goTo(idText({ type: "pair", panel: opens }));
+    return lists.map((list, i) => {
+      const isThere = options[i].some(({ value }) => value === opens);
+      return isThere && !list.includes(opens) ? [...list, opens] : ours().no_update;
+    });
+  }
+
+  /** Scroll to a pair of panels once they stand there, and give its first heading the focus. */
+  function goTo(id) {
+    const pair = document.getElementById(id);
+    const arrive = () => {
+      const heading = pair.querySelector("h2");
+      if (!heading) return false;
+      heading.tabIndex = -1;
+      heading.focus({ preventScroll: true });
+      pair.scrollIntoView({ block: "start" });
+      return true;
+    };
+    if (arrive()) return;
+    const observer = new MutationObserver(() => arrive() && observer.disconnect());
+    observer.observe(pair, { childList: true, subtree: true });
+  }
+
   /** Whether there is a second prompt; whether an example of one is not offered; what cannot be copied or swapped now. */
   function offers(requestA, requestB, runA, runB) {
     const isBusy = [runA, runB].some(ours().runs.isBusy);
@@ -195,7 +226,7 @@
     for (const field of fields) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
   }
 
-  const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, compared, mark, link, same, idText, keepOpen, offers, exampleOf, fill, withAndWithout, ask, openPage };
+  const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, compared, mark, link, same, idText, keepOpen, openBehind, offers, exampleOf, fill, withAndWithout, ask, openPage };
   if (typeof module !== "undefined") module.exports = compare;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { compare });
 })();

@@ -1,0 +1,51 @@
+"""A panel beside itself as a difference, a − b, in the place of b: whatever the panel's table holds of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from dashapp.analysis.alignment import NONE, align
+from dashapp.analysis.difference import is_of_tokens
+from dashapp.analysis.table import Table, token_names
+from dashapp.errors import NotThereYet
+from dashapp.figures.difference import HEIGHT, block_of, difference_figure
+from dashapp.figures.theme import enlarged, framed
+from dashapp.panels.inner_changes import other_weights
+from dashapp.panels.panel import Drawn, Panel, frame_of
+from dashapp.panels.shown import subtracted
+from dashapp.traces.record import Trace
+
+WAITS: Final = "a is still being computed. When it is complete, choose b and then a − b again."
+
+
+def draw_difference(panel: Panel, a: Trace, b: Trace, view: Mapping[str, Any]) -> Drawn:
+    """a − b of what a panel shows, at a's places. view: of the panel in slot b. What is not computed yet is said.
+
+    Raises: NoDifference, DashappError where one of the two cannot be drawn; ValueError as `draw`.
+    """
+    frame = frame_of(view)
+    try:
+        table = subtracted(panel, a, b, view).table()
+    except NotThereYet:
+        return Drawn(figure=framed(frame=frame, height=HEIGHT, summary=WAITS), foot=WAITS)
+    names = token_names(a.token_texts)
+    tokens = [is_of_tokens(labels, names) for labels in table.axes.values()]
+    figure = difference_figure(table, texts=a.token_texts, is_of_tokens=tokens, frame=frame)
+    return Drawn(figure=enlarged(figure, frame.text), foot=" ".join(filter(None, _words(table, tokens, a, b))))
+
+
+def _words(table: Table, tokens: list[bool], a: Trace, b: Trace) -> list[str]:
+    """What is subtracted, where the two differ most, and what is left out."""
+    away = np.nan_to_num(table.values)
+    place = np.unravel_index(int(np.abs(away).argmax()), away.shape)
+    where = ", ".join(f"{axis} {labels[int(at)]}" for (axis, labels), at in zip(table.axes.items(), place, strict=True))
+    most = f"{float(away[place]):+.3g}".replace("-", "−")
+    said = f"a − b of {table.quantity}: largest at {where}, {most}. Blue is more in a; colours are centred on 0."
+    alone = int((align(a.token_ids, b.token_ids).b_of_a == NONE).sum()) if any(tokens) else 0
+    left = f"Left empty: {alone:,} of a’s tokens, which have no counterpart." if alone else ""
+    block = block_of(table)
+    pooled = f"A cell is the largest of {block} × {block}." if block > 1 else ""
+    return [said if away[place] else f"a − b of {table.quantity}: nothing differs.", left, pooled, other_weights(a, b)]

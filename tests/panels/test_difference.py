@@ -1,0 +1,157 @@
+"""A panel as a − b: every panel that has one, against the tables of both; and what leaves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from dashapp.analysis.alignment import NONE, align
+from dashapp.analysis.table import MEASURE, Table
+from dashapp.figures.difference import MOST_CELLS, block_of, difference_figure
+from dashapp.figures.theme import Frame
+from dashapp.panels.catalogue import PAIR_PANELS, PANELS
+from dashapp.panels.drawing import drawn_for
+from dashapp.panels.panel import Panel
+from dashapp.panels.source import Source
+from dashapp.panels.takeaway import Subtracted, shown_by, shown_of
+from dashapp.traces.record import Trace
+from tests.panels.test_takeaway import computed, result_of, view_of
+
+if TYPE_CHECKING:
+    from dashapp.model.gpt2 import GPT2
+    from dashapp.settings import Settings
+
+WITH_ONE = [name for name, panel in PANELS.items() if panel.difference is not None]
+
+
+def view_of_b(panel: Panel, traces: tuple[Trace, Trace], **turned: Any) -> dict[str, Any]:
+    """A view of slot b beside slot a that asks for a − b; both with the same selection."""
+    of_a = view_of(panel, traces, turned)
+    names = ("pos", "key_pos", "layer", "head", "neuron", "target", "against", "n_prompt", "drawn_with", "branches")
+    beside = {"key": traces[0].key, **{name: of_a[name] for name in names}}
+    return of_a | {"key": traces[1].key, "knobs": of_a["knobs"] | {"minus": "difference"}, "beside": beside}
+
+
+def do_works(panel: Panel, traces: tuple[Trace, Trace], view: dict[str, Any], model: GPT2) -> None:
+    for trace in traces:
+        shown = shown_of(panel, trace, view)
+        if shown.work is not None and shown.awaits:
+            Source.here().store.put_result(shown.work.key, result_of(shown.work, traces, model))
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize("name", WITH_ONE)
+def test_what_is_drawn_is_the_table_of_a_less_that_of_b(
+    name: str,
+    traces: tuple[Trace, Trace],
+    folder_model: GPT2,
+) -> None:
+    panel = PANELS[name]
+    view = view_of_b(panel, traces)
+    do_works(panel, traces, view, folder_model)
+    shown, _form = shown_by({"panel": name, "view": view, "as": "csv"})
+    assert isinstance(shown, Subtracted)
+    table, of_a, of_b = shown.table(), shown.of_a.table(), shown.of_b.table()
+    figure = drawn_for(panel, traces[1], view).figure
+    assert figure.layout.meta["slot"] == "a"
+    drawn = figure.data[0]
+    values = np.asarray(drawn.y if drawn.type == "bar" else drawn.z, dtype=np.float64)
+    np.testing.assert_allclose(np.nan_to_num(values), np.nan_to_num(table.values), rtol=1e-5, atol=1e-6)
+    lookup = dict(_cells(of_b, panel.difference or ""))
+    aligned = align(traces[0].token_ids, traces[1].token_ids)
+    n_compared = 0
+    for labels, value in _cells(of_a, panel.difference or ""):
+        other = tuple(_label_in_b(label, traces, aligned.b_of_a) for label in labels)
+        found = table.values[_place(table, labels)]
+        if other in lookup:
+            n_compared += 1
+            assert found == pytest.approx(value - lookup[other], nan_ok=True)
+        else:
+            assert np.isnan(found)
+    assert n_compared
+
+
+def _cells(table: Table, measure: str) -> list[tuple[tuple[str, ...], float]]:
+    """Each number of a table by the labels of its place, of one measure."""
+    names, axes = [*table.axes], [*table.axes.values()]
+    cells = []
+    for place in np.ndindex(table.values.shape):
+        labels = {name: axes[i][place[i]] for i, name in enumerate(names)}
+        if not measure or labels.pop(MEASURE) == measure:
+            cells.append((tuple(labels.values()), float(table.values[place])))
+    return cells
+
+
+def _label_in_b(label: str, traces: tuple[Trace, Trace], b_of_a: np.ndarray) -> str:
+    """What a label of a is called in b: a token by its counterpart, anything else the same."""
+    for pos, text in enumerate(traces[0].token_texts):
+        if label == f"{pos} {text!r}" and not label.isdigit():
+            other = int(b_of_a[pos])
+            return "" if other == NONE else f"{other} {traces[1].token_texts[other]!r}"
+    return label
+
+
+def _place(table: Table, labels: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple([*axis].index(label) for axis, label in zip(table.axes.values(), labels, strict=True))
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize("name", ["head-pattern", "gelu", "heads-together"])
+def test_python_of_a_difference_computes_it(
+    name: str,
+    traces: tuple[Trace, Trace],
+    folder_model: GPT2,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    panel = PANELS[name]
+    view = view_of_b(panel, traces)
+    do_works(panel, traces, view, folder_model)
+    shown, _form = shown_by({"panel": name, "view": view, "as": "python"})
+    found = computed(shown.python(), settings, monkeypatch)
+    np.testing.assert_array_equal(found.values, shown.table().values)
+    assert found.quantity == shown.table().quantity
+
+
+@pytest.mark.usefixtures("context")
+def test_while_a_is_computed_the_difference_waits_and_says_so(traces: tuple[Trace, Trace], folder_model: GPT2) -> None:
+    panel = PANELS["token-origins"]
+    view = view_of_b(panel, traces, **{"method=": "flow"})
+    of_b = shown_of(panel, traces[1], view)
+    assert of_b.work is not None
+    Source.here().store.put_result(of_b.work.key, result_of(of_b.work, traces, folder_model))
+    drawn = drawn_for(panel, traces[1], view)
+    assert drawn.foot.startswith("a is still being computed.")
+    assert not drawn.figure.data
+
+
+@pytest.mark.usefixtures("context")
+def test_a_prompt_beside_itself_differs_nowhere(traces: tuple[Trace, Trace]) -> None:
+    panel, same = PANELS["head-pattern"], (traces[0], traces[0])
+    drawn = drawn_for(panel, traces[0], view_of_b(panel, same))
+    assert "nothing differs" in drawn.foot
+    assert not np.asarray(drawn.figure.data[0].z).any()
+
+
+def test_large_maps_show_the_largest_of_blocks() -> None:
+    rng = np.random.default_rng(0)
+    n = 700
+    values = rng.standard_normal((n, n))
+    names = [str(place) for place in range(n)]
+    table = Table("q", values, {"query": names, "key": names})
+    block = block_of(table)
+    texts = ["x"] * n
+    figure = difference_figure(table, texts=texts, is_of_tokens=[False, False], frame=Frame(theme="light"))
+    z = np.asarray(figure.data[0].z)
+    assert z.size <= MOST_CELLS
+    some = values[block : 2 * block, 3 * block : 4 * block]
+    assert z[1, 3] == pytest.approx(some.flat[np.abs(some).argmax()], rel=1e-6)
+    assert z[-1, -1] == pytest.approx(values[-1, -1] if n % block == 1 else z[-1, -1])
+
+
+def test_what_is_behind_a_panel_of_pairs_is_a_panel_of_that_title() -> None:
+    for panel in PAIR_PANELS.values():
+        for name, title in panel.behind.items():
+            assert PANELS[name].title == title
