@@ -17,10 +17,23 @@ START_LIMIT_S: Final = 120  # torch's import alone takes long on a busy machine
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The app with the demo model on a free port, all that it writes in `folder`; its address once it answers."""
+def served(folder: Path, *flags: str) -> Iterator[str]:
+    """The app with the demo model on a free port, all that it writes in `folder`; its address once it answers.
+
+    flags: more of `dashapp serve`.
+    """
     port, log = free_port(), folder / "server.log"
-    command = [sys.executable, "-m", "dashapp", "serve", "--port", str(port), "--cache-dir", str(folder / "cache")]
+    command = [
+        sys.executable,
+        "-m",
+        "dashapp",
+        "serve",
+        "--port",
+        str(port),
+        "--cache-dir",
+        str(folder / "cache"),
+        *flags,
+    ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dashapp import clientside
+from dashapp.door.keeper import ask_for_password, believe_proxy
+from dashapp.door.shares import Shares
+from dashapp.door.visitors import share_out, tell_visitors_apart
 from dashapp.errors import StoreUnavailable
 from dashapp.figures.theme import css_variables
 from dashapp.jobs.downloads import Downloads
@@ -22,6 +26,8 @@ from dashapp.jobs.models import ModelList
 from dashapp.jobs.reception import Reception
 from dashapp.jobs.resident import may_compute_on_device
 from dashapp.jobs.works import WORKS, Works
+from dashapp.logs import REQUEST_ID
+from dashapp.metrics import Metrics
 from dashapp.model.opened import Models
 from dashapp.panels.source import Source
 from dashapp.settings import Settings
@@ -37,6 +43,7 @@ PAGES: Final = (
 # What the fork server imports before the first job: the model, all that a job runs, and the module its function is in.
 PRELOAD: Final = ("dashapp.jobs.warm", "dashapp.jobs.prompt", "dashapp.shell.callbacks")
 
+METRICS: Final = "dashapp.metrics"  # where an app keeps them, among Flask's extensions
 LARGEST_REQUEST: Final = 8_000_000  # bytes; a megabyte of text is still told in words that it is too long
 
 HEADERS: Final = {
@@ -89,6 +96,7 @@ def create_app(settings: Settings) -> Dash:
         preload=PRELOAD,
         environ=settings.environ() | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(settings.threads_per_job)},
         keeps_worker=may_compute_on_device(settings.device),
+        keeps_one_free=settings.is_shared,
     )
     server: Any = _new_server(settings)  # Dash's annotation knows of no Flask
     app = Dash(
@@ -153,9 +161,15 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     with app.server.app_context():  # Dash calls it at once, and it asks which model is loaded
         app.layout = layout.layout
     app.server.extensions[callbacks.MANAGER] = manager
-    app.server.extensions[WORKS] = Works(manager, source.store)
+    works = app.server.extensions[WORKS] = Works(manager, source.store)
+    metrics = app.server.extensions[METRICS] = Metrics(source, manager, works)
+    manager.on_outcome = metrics.outcome
     app.server.extensions[callbacks.RECEPTION] = Reception(
-        models=source.models, dtype=source.dtype, store=source.store, place=manager.place
+        models=source.models,
+        dtype=source.dtype,
+        store=source.store,
+        place=manager.place,
+        count=lambda kind: metrics.answers.labels(kind).inc(),
     )
     app.server.extensions[recipes.RECIPES] = RecipeStore(settings.recipes_dir)
     app.server.extensions[models.MODELS] = ModelList(models=source.models, downloads=Downloads(source.models.fetch))
@@ -167,6 +181,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     report.add_route(app.server)
     typed.add_routes(app.server)
     vocabulary.add_route(app.server)
+    metrics.watch(app.server, lambda: app.callback_map)
     _add_health(app.server, source, manager)
     _add_headers(app)
 
@@ -195,7 +210,29 @@ def _new_server(settings: Settings) -> Flask:
         "application/javascript",
         "text/javascript",
     ]
+    _keep_the_door(server, settings)
     return server
+
+
+def _keep_the_door(server: Flask, settings: Settings) -> None:
+    """Name each request; then who may come in, who it is, and how much each may use, before anything else."""
+
+    @server.before_request
+    def name_request() -> None:
+        REQUEST_ID.set(secrets.token_hex(4))
+
+    @server.after_request
+    def tell_name(response: Response) -> Response:
+        response.headers["X-Request-Id"] = REQUEST_ID.get()
+        return response
+
+    tell_visitors_apart(server, port=settings.port, n_proxies=settings.trusted_proxies)
+    if settings.auth_header:
+        believe_proxy(server, settings.auth_header)
+    if settings.password:
+        ask_for_password(server, settings.password)
+    if settings.visitor_seconds:
+        share_out(server, Shares(settings.visitor_seconds))
 
 
 def _kept_secret(path: Path) -> str:
@@ -211,7 +248,9 @@ def _kept_secret(path: Path) -> str:
 
 
 def _add_health(server: Flask, source: Source, manager: JobManager) -> None:
-    """`/healthz`: the process answers. `/readyz`: weights, store and jobs are there too."""
+    """`/healthz`: the process answers. `/readyz`: the weights are there, the store can be written, jobs can be reached,
+    and the first of them has run.
+    """
 
     @server.get("/healthz")
     def healthz() -> ResponseReturnValue:
@@ -221,10 +260,22 @@ def _add_health(server: Flask, source: Source, manager: JobManager) -> None:
     def readyz() -> ResponseReturnValue:
         parts = {
             "weights": source.weights.folder.is_dir(),
-            "store": os.access(source.store.folder, os.W_OK),
+            "store": _can_be_written(source.store.folder),
+            "queue": manager.is_reachable(),
             "jobs": manager.is_warm.is_set(),
         }
         return jsonify(parts), 200 if all(parts.values()) else 503
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether a file can be written there now: modes say nothing of a disk that is full or became read-only."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _add_headers(app: Dash) -> None:

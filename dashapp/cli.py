@@ -9,7 +9,6 @@ import argparse
 import codecs
 import io
 import json
-import logging
 import math
 import os
 import sys
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from dashapp import __version__
 from dashapp.errors import DashappError, NoSecondPrompt, NotText, StoreUnavailable, UnwritableFile, in_megabytes
+from dashapp.logs import begin_logging
 from dashapp.model.sampling import SamplingSettings
-from dashapp.settings import Settings, flag, setting_help, setting_names, variable
+from dashapp.settings import SECRETS, Settings, flag, setting_help, setting_names, variable
 
 if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dashapp.traces.run import Run, RunStep
 
 # Settings that mean something to a command which serves nothing.
-ENGINE_SETTINGS = ("model", "models_dir", "cache_dir", "cache_size", "device", "dtype", "log_level")
+ENGINE_SETTINGS = ("model", "models_dir", "cache_dir", "cache_size", "device", "dtype", "log_level", "log_format")
 REPORT_PAGES = ("generation", "attention", "embeddings", "activations", "model", "compare")
 N_TOP_SHOWN = 3
 TABLE_SAYS = (
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show é gets \xe9, not a traceback
     try:
         settings = Settings.read(**{name: getattr(options, name, None) for name in setting_names()})
-        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        begin_logging(settings.log_level, settings.log_format)
         command: Command = options.command
         return command(options, settings)
     except DashappError as error:
@@ -466,7 +466,7 @@ def _identity(made: Trace | Run) -> dict[str, str]:
 
 def _shown(name: str, value: object) -> object:
     """A setting's value; a secret is not for screens and logs."""
-    return "(set, not shown)" if name == "secret_key" and value is not None else value
+    return "(set, not shown)" if name in SECRETS and value else value
 
 
 def _as_text(value: object) -> str:

@@ -6,6 +6,7 @@ Knows what to try; what it finds is said in a sentence each.
 from __future__ import annotations
 
 import platform
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from dashapp.errors import DashappError, in_megabytes
+import diskcache
+
+from dashapp.errors import DashappError, StoreUnavailable, in_megabytes
 from dashapp.settings import Settings
 
 PACKAGES = ("torch", "numpy", "dash", "plotly", "diskcache", "tiktoken", "huggingface_hub", "gunicorn")
@@ -35,6 +38,8 @@ def examine(settings: Settings) -> list[Finding]:
         _tried("packages", _packages),
         _tried("tokenizer", _tokenizer),
         _tried("cache", lambda: _cache(settings)),
+        _tried("jobs", lambda: _jobs(settings)),
+        _tried("door", lambda: _door(settings)),
         _tried("model", lambda: _model(settings)),
         _tried("first token", lambda: _first_token(settings)),
     ]
@@ -80,6 +85,29 @@ def _cache(settings: Settings) -> str:
         pass
     held = f"{in_megabytes(stats.size_bytes)} of {in_megabytes(stats.limit_bytes)} used"
     return f"{settings.cache_dir} can be written, {held}"
+
+
+def _jobs(settings: Settings) -> str:
+    from dashapp.jobs.manager import open_job_cache  # it imports Dash
+
+    try:
+        with open_job_cache(settings.cache_dir / "jobs") as cache:
+            cache.set("tried", True, expire=1)
+    except (sqlite3.Error, diskcache.Timeout) as error:
+        raise StoreUnavailable(settings.cache_dir / "jobs", error) from error
+    each = f"each with threads: {settings.threads_per_job}, for {settings.job_timeout_s:,} s at most"
+    return f"{settings.n_jobs} at once, {each}"
+
+
+def _door(settings: Settings) -> str:
+    where = f"{settings.host}:{settings.port}"
+    if not settings.is_shared:
+        return f"{where} is for this machine alone; SECURITY.md says how to let others in"
+    if settings.auth_header:
+        return f"{where} is open to whom a proxy names in {settings.auth_header}"
+    if settings.password:
+        return f"{where} is open to who knows the password"
+    return f"{where} is open to everybody who can reach it; DASHAPP_PASSWORD or DASHAPP_AUTH_HEADER would close it"
 
 
 def _model(settings: Settings) -> str:

@@ -5,7 +5,8 @@
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
     │   ├── NotOneToken   NotASum   NotADimension   NotAPart   NothingToLookAt   NoSecondPrompt
     ├── ConfigError       whoever starts the app can fix it
-    │   ├── UnknownSetting   BadSetting   UnknownAllowedModel   PortTaken   TransformersMissing
+    │   ├── UnknownSetting   BadSetting   ProxyNotTrusted   SecretKeyMissing
+    │   ├── UnknownAllowedModel   PortTaken   TransformersMissing
     ├── ModelError        whoever chose the model can fix it
     │   ├── NoModelNamed   UnknownModel   ModelNotAllowed   ModelNotHere   OtherWeights
     │   ├── ModelTooLarge   UnsupportedDtype   NoSuchDevice
@@ -18,8 +19,11 @@
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
     │   ├── RecipeGone   RecipeTooLarge
+    ├── DoorError         somebody is asked to wait, or to sign in
+    │   ├── ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
     └── JobError          running it again may help
-        ├── JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   NotThereYet   UnexpectedFailure
+        ├── TooManyWaiting   JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   NotThereYet
+        ├── UnexpectedFailure
 
 A class owns its sentence: callers pass values, the class says the rule, the instance and the remedy. `ValueError` and
 `TypeError` are for programmers and are never caught.
@@ -203,6 +207,24 @@ class UnknownSetting(ConfigError):
 class BadSetting(ConfigError):
     def __init__(self, name: str, value: object, rule: str, example: str) -> None:
         super().__init__(f"{name} {rule}.", f"It is {value!r}.", f"Try for example {name}={example} instead.")
+
+
+class ProxyNotTrusted(ConfigError):
+    def __init__(self, header: str) -> None:
+        super().__init__(
+            "A header that names who is signed in is believed only from a proxy, which removes what visitors claim.",
+            f"DASHAPP_AUTH_HEADER is {header!r} and DASHAPP_TRUSTED_PROXIES is 0.",
+            "Set DASHAPP_TRUSTED_PROXIES to the number of proxies, and let nobody reach this server past them.",
+        )
+
+
+class SecretKeyMissing(ConfigError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Web processes that share jobs must sign with one key, or none would know what another has signed.",
+            "DASHAPP_SECRET_KEY is 'auto', which gives each its own.",
+            "Give all of them the same: DASHAPP_SECRET_KEY=$(openssl rand -hex 32).",
+        )
 
 
 class UnknownAllowedModel(ConfigError):
@@ -590,11 +612,64 @@ class RecipeTooLarge(StoreError):
         )
 
 
+# The door ------------------------------------------------------------------------------------------------------------
+
+
+class DoorError(DashappError):
+    """Addressed to who asks the server for more than it gives, or has not signed in."""
+
+
+class ShareUsedUp(DoorError):
+    def __init__(self, full_s: float, each_minute_s: float, wait_s: float) -> None:
+        super().__init__(
+            f"Each visitor may use {full_s:,.0f} s of this server's processor at once, and {each_minute_s:,.0f} s more "
+            "with each minute.",
+            "Yours are used up.",
+            f"Wait {max(1, wait_s):,.0f} s, then repeat what you did last.",
+        )
+
+
+class NotSignedIn(DoorError):
+    def __init__(self) -> None:
+        super().__init__(
+            "This server is for those who know its password.",
+            "You have not signed in, or no longer are.",
+            "Reload the page and type the password.",
+        )
+
+
+class NotSignedInByProxy(DoorError):
+    def __init__(self, header: str) -> None:
+        super().__init__(
+            f"A proxy in front of this server signs people in and names them in the header {header}.",
+            "This request has none.",
+            "Use the proxy's address, and reload the page if you were signed in before.",
+        )
+
+
+class TooManyPasswords(DoorError):
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(
+            "Only so many wrong passwords are heard from one address.",
+            "From yours there were too many.",
+            f"Wait {max(1, wait_s):,.0f} s and type it again.",
+        )
+
+
 # Jobs ----------------------------------------------------------------------------------------------------------------
 
 
 class JobError(DashappError):
     """A job that failed, was lost or took too long."""
+
+
+class TooManyWaiting(JobError):
+    def __init__(self, n_waiting: int) -> None:
+        super().__init__(
+            f"One visitor may have at most {n_waiting:,} texts waiting at once, so that there is room for others.",
+            f"All {n_waiting:,} of yours wait.",
+            "Press Stop on some of them, or wait until one has begun, then press Retry.",
+        )
 
 
 class JobRefused(JobError):

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from dashapp.errors import BadSetting, UnknownSetting
+from dashapp.errors import BadSetting, ProxyNotTrusted, SecretKeyMissing, UnknownSetting
 
 PREFIX = "DASHAPP_"
+SECRETS = ("secret_key", "password")  # not for screens, logs and other processes
 SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -80,6 +81,30 @@ def _secret(name: str, value: str) -> str | None:
     return value.strip()
 
 
+def _password(name: str, value: str) -> str:
+    if 0 < len(value.strip()) < 12:
+        raise BadSetting(name, "(not shown)", "has at least 12 characters, or none", "$(openssl rand -hex 12)")
+    return value.strip()
+
+
+def _header(name: str, value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]*", value.strip()):
+        raise BadSetting(name, value, "is the name of a header, or empty", "X-Forwarded-User")
+    return value.strip()
+
+
+def _proxies(name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) > 9:
+        raise BadSetting(name, value, "is a number of proxies from 0 to 9", "1")
+    return int(value)
+
+
+def _share(name: str, value: str) -> int:
+    if not value.isdecimal() or 0 < int(value) < 10:
+        raise BadSetting(name, value, "is a whole number of seconds, 10 or more, or 0 for no limit", "120")
+    return int(value)
+
+
 def _count(name: str, value: str) -> int | None:
     if value.strip().lower() == "auto":
         return None
@@ -134,13 +159,31 @@ class Settings:
     secret_key: str | None = _setting(
         None, _secret, "Key that signs what browsers send back; 'auto' is made once and kept in the cache folder."
     )
+    password: str = _setting(
+        "", _password, "Password that all visitors share; without one, who reaches the server is in."
+    )
+    auth_header: str = _setting(
+        "", _header, "Header in which a proxy names whom it has signed in; without it in a request, nobody is in."
+    )
+    trusted_proxies: int = _setting(
+        0, _proxies, "Proxies in front of the server, which are believed who asks and whether over TLS."
+    )
+    visitor_seconds: int = _setting(
+        120,
+        _share,
+        "Seconds of the web process that one visitor may use at once, of which a quarter comes back each second; "
+        "0 sets no limit.",
+    )
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "What is logged.")
+    log_format: Literal["text", "json"] = _setting(
+        "text", _one_of("text", "json"), "Log lines as text for people, or one JSON object each for programs."
+    )
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
         """Settings from `environ` (os.environ), overridden by `flags`; a flag that is None is absent.
 
-        Raises: UnknownSetting, BadSetting.
+        Raises: UnknownSetting, BadSetting, ProxyNotTrusted.
         """
         environ = os.environ if environ is None else environ
         known = {variable(name): name for name in setting_names()}
@@ -152,7 +195,10 @@ class Settings:
                 given[known[key]] = key, value
         given |= {name: (flag(name), str(value)) for name, value in flags.items() if value is not None}
         parsers = {each.name: each.metadata["parse"] for each in fields(cls)}
-        return cls(**{name: parsers[name](said_as, value) for name, (said_as, value) in given.items()})
+        made = cls(**{name: parsers[name](said_as, value) for name, (said_as, value) in given.items()})
+        if made.auth_header and not made.trusted_proxies:
+            raise ProxyNotTrusted(made.auth_header)
+        return made
 
     @property
     def fingerprints_file(self) -> Path:
@@ -165,6 +211,18 @@ class Settings:
         return self.cache_dir / "recipes"
 
     @property
+    def is_shared(self) -> bool:
+        """Whether others than the person at this machine can be expected."""
+        return self.trusted_proxies > 0 or self.host not in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def shared_secret_key(self) -> str:
+        """The key of web processes that share jobs. Raises: SecretKeyMissing."""
+        if self.secret_key is None:
+            raise SecretKeyMissing
+        return self.secret_key
+
+    @property
     def n_jobs(self) -> int:
         """How many jobs run at once."""
         return self.jobs or n_cores()
@@ -175,8 +233,8 @@ class Settings:
         return max(1, n_cores() // self.n_jobs)
 
     def environ(self) -> dict[str, str]:
-        """The variables that give another process these settings; the secret key is not told."""
-        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "secret_key"}
+        """The variables that give another process these settings; no secret is told."""
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in SECRETS}
         texts = {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in given.items()}
         return {variable(name): text for name, text in texts.items() if given[name] is not None}
 

@@ -47,7 +47,9 @@ def settings(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
     from dashapp.settings import Settings  # here and below: most tests need no Dash
 
     folder = tmp_path_factory.mktemp("app")
-    return Settings(model=str(model_folder), cache_dir=folder / "cache", models_dir=folder / "models")
+    # No share of the server: tests ask more than a visitor may, and what they get must not hang on the machine's speed.
+    places = {"cache_dir": folder / "cache", "models_dir": folder / "models"}
+    return Settings(model=str(model_folder), visitor_seconds=0, **places)
 
 
 @pytest.fixture(scope="session")

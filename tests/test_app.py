@@ -17,7 +17,7 @@ from dash import Dash
 from flask.testing import FlaskClient
 
 from dashapp import ids
-from dashapp.app import HEADERS, LARGEST_REQUEST, create_app, open_source
+from dashapp.app import HEADERS, LARGEST_REQUEST, create_app, manager_of, open_source
 from dashapp.jobs.request import EXAMPLE
 from dashapp.settings import Settings
 from dashapp.shell.plotly_script import ADDRESS as PLOTLY_JS
@@ -204,7 +204,8 @@ def test_styles_and_scripts_whose_address_names_their_time_are_kept_without_aski
 def test_health_is_answered_and_readiness_waits_for_the_jobs(client: FlaskClient) -> None:
     assert client.get("/healthz").get_json() == {"ok": True}
     response = client.get("/readyz")
-    assert (response.status_code, response.get_json()) == (503, {"weights": True, "store": True, "jobs": False})
+    said = {"weights": True, "store": True, "queue": True, "jobs": False}
+    assert (response.status_code, response.get_json()) == (503, said)
 
 
 def test_ids_are_unique_on_every_page(app: Dash, client: FlaskClient) -> None:
@@ -303,3 +304,30 @@ def test_a_job_that_was_not_admitted_is_refused_without_a_process(app: Dash, cli
     result = client.post("/_dash-update-component", json=body, query_string=handles).get_json()
     outcome = result["response"][ids.of(ids.JOB_RESULT, "a")]["data"]
     assert (outcome["status"], outcome["error"], outcome["id"]) == ("failed", "JobRefused", "b" * 32)
+
+
+def test_a_request_waits_as_one_of_its_visitors(app: Dash, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitors: list[str] = []
+
+    def remember(_: object, *, visitor: str, **__: object) -> int:
+        visitors.append(visitor)
+        return 1
+
+    monkeypatch.setattr(manager_of(app).admission, "place", remember)
+    one, other, without = app.server.test_client(), app.server.test_client(), app.server.test_client(use_cookies=False)
+    for person in (one, one, other, without):
+        person.get("/")
+        request = EXAMPLE.as_json() | {"id": "d" * 32, "model": "tiny", "prompt": "Somebody's"}
+        assert ask(person, request)["kind"] == "waiting"
+    assert visitors[0] == visitors[1] != visitors[2]
+    assert visitors[3] == "address 127.0.0.1"
+
+
+def test_the_store_is_ready_when_it_can_be_written_now(
+    app: Dash, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    assert client.get("/readyz").get_json()["store"] is False

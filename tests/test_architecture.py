@@ -30,7 +30,7 @@ IMPORTABLE = [name for name in MODULES if name.startswith("dashapp") and name no
 
 @dataclass(frozen=True)
 class Room:
-    """What the modules of a room may import besides the standard library, `settings` and `errors`.
+    """What the modules of a room may import besides the standard library, `settings`, `errors` and `logs`.
 
     packages: of other people. ours: modules of ours, each with what is below it; "all" for the rooms on top.
     `but_not`: modules of ours that an entry of `ours` would let in.
@@ -69,7 +69,7 @@ ON_TOP_WITH_TORCH = Room(frozenset({"torch"}), ("all",))
 # The longest name that a module's begins with is its room.
 ROOMS = {
     "dashapp": ON_TOP,  # version and the lazy public functions
-    **{f"dashapp.{name}": Room() for name in ("settings", "errors", "ids")},
+    **{f"dashapp.{name}": Room() for name in ("settings", "errors", "ids", "logs")},
     "dashapp.model": Room(MODEL, ("dashapp.model",), WITH_TORCH),
     **{name: Room(MODEL | {"torch"}, ("dashapp.model",)) for name in WITH_TORCH if ".model." in name},
     "dashapp.traces": Room(frozenset({"numpy", "safetensors"}), ("dashapp.model", "dashapp.traces"), WITH_TORCH),
@@ -125,14 +125,24 @@ ROOMS = {
             "dashapp.model",
             *FOUND,
             "dashapp.jobs.works",
+            "dashapp.door",
             "dashapp.panels",
         ),
         WITH_TORCH,
     ),
     "dashapp.panels.formulas": Room(DASH | {"latex2mathml"}, ("dashapp.panels.fixed",)),
+    "dashapp.door": Room(frozenset({"flask"}), ("dashapp.door",)),
     "dashapp.shell": Room(
         DASH,
-        ("dashapp.shell", "dashapp.panels", "dashapp.figures", "dashapp.jobs", "dashapp.ids", "dashapp.model.examples"),
+        (
+            "dashapp.shell",
+            "dashapp.door",
+            "dashapp.panels",
+            "dashapp.figures",
+            "dashapp.jobs",
+            "dashapp.ids",
+            "dashapp.model.examples",
+        ),
     ),
     "dashapp.shell.strip_attention": Room(
         DASH, ("dashapp.panels", "dashapp.analysis", "dashapp.traces", "dashapp.ids"), WITH_TORCH
@@ -160,7 +170,7 @@ ROOMS = {
     "pages": Room(DASH, ("dashapp.shell", "dashapp.panels", "dashapp.jobs", "dashapp.ids")),
     # On top, where everything may be imported. The web process and the command line start without torch; `api` and
     # `worker` are imported when there is work to do.
-    **{f"dashapp.{name}": ON_TOP for name in ("app", "server", "clientside", "cli", "__main__", "doctor")},
+    **{f"dashapp.{name}": ON_TOP for name in ("app", "server", "clientside", "cli", "__main__", "doctor", "metrics")},
     **{f"dashapp.{name}": ON_TOP_WITH_TORCH for name in ("api", "worker")},
 }
 
@@ -204,7 +214,7 @@ def trespasses(module: str, source: str) -> list[str]:
 
 def may_import(room: Room, name: str) -> bool:
     top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or name in ("dashapp.settings", "dashapp.errors"):
+    if top in sys.stdlib_module_names or name in ("dashapp.settings", "dashapp.errors", "dashapp.logs"):
         return True
     if "all" in room.ours:
         return True

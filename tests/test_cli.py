@@ -302,6 +302,27 @@ def test_doctor_names_what_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path
     assert len(bad) == 2  # the model, and the first token it would draw
 
 
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "for this machine alone"),
+        ({"DASHAPP_HOST": "0.0.0.0"}, "open to everybody who can reach it; DASHAPP_PASSWORD"),
+        ({"DASHAPP_HOST": "0.0.0.0", "DASHAPP_PASSWORD": "correct horse"}, "open to who knows the password"),
+        ({"DASHAPP_TRUSTED_PROXIES": "1", "DASHAPP_AUTH_HEADER": "X-User"}, "whom a proxy names in X-User"),
+    ],
+)
+def test_doctor_says_who_can_come_in(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("dashapp.doctor._first_token", lambda _: "not tried here")
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert says in next(line for line in out.splitlines() if "door: " in line)
+    assert "correct horse" not in out
+
+
 @pytest.mark.parametrize(("command", "status"), [("serve", 2), ("doctor", 1)])
 def test_a_misspelt_model_among_the_allowed_ones_is_said_at_the_start(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, status: int

@@ -35,6 +35,8 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
         {"name": "DASHAPP_PORT", "value": "x", "rule": "is a number", "example": "8050"},
         ("DASHAPP_PORT is a number.", "'x'", "DASHAPP_PORT=8050"),
     ),
+    "ProxyNotTrusted": ({"header": "X-Forwarded-User"}, ()),
+    "SecretKeyMissing": ({}, ()),
     "UnknownAllowedModel": ({"name": "gtp2", "known": ["demo", "gpt2"]}, ("'gtp2'", "'gpt2', 'demo'")),
     "PortTaken": ({"host": "127.0.0.1", "port": 8050, "cause": "in use"}, ("127.0.0.1:8050", "DASHAPP_PORT=8051")),
     "TransformersMissing": ({"cause": "No module named 'transformers'"}, ("pip install transformers",)),
@@ -94,6 +96,14 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     ),
     "RecipeGone": ({"key": "0123456789abcdef0123456789abcdef"}, ("'01234567'",)),
     "RecipeTooLarge": ({"size_bytes": 1_234_567, "limit_bytes": 1_000_000}, ("1,234,567", "1,000,000")),
+    "ShareUsedUp": (
+        {"full_s": 1200, "each_minute_s": 15, "wait_s": 61.6},
+        ("1,200 s of this server's processor", "and 15 s more", "Wait 62 s"),
+    ),
+    "NotSignedIn": ({}, ()),
+    "NotSignedInByProxy": ({"header": "X-Forwarded-User"}, ()),
+    "TooManyPasswords": ({"wait_s": 9.6}, ("Wait 10 s",)),
+    "TooManyWaiting": ({"n_waiting": 1234}, ("at most 1,234 texts", "All 1,234 of yours")),
     "JobRefused": ({"request_id": "0123456789abcdef"}, ("'01234567'",)),
     "JobTimedOut": ({"limit_s": 1200}, ("1,200 s",)),
     "JobStopped": ({}, ()),
@@ -110,7 +120,8 @@ def subclasses(of: type[DashappError]) -> list[type[DashappError]]:
 
 # `errors` alone: a test's own subclass is no part of the tree.
 CLASSES = {each.__name__: each for each in subclasses(DashappError) if each.__module__ == errors.__name__}
-KINDS = {"PromptError", "ConfigError", "ModelError", "CheckpointError", "ComparisonError", "StoreError", "JobError"}
+KINDS = {"PromptError", "ConfigError", "ModelError", "CheckpointError", "ComparisonError", "StoreError"}
+KINDS |= {"DoorError", "JobError"}
 BRANCHES = {name for name, each in CLASSES.items() if "__init__" not in vars(each)}  # kinds, without own sentence
 
 

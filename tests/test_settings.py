@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dashapp.errors import BadSetting, UnknownSetting
-from dashapp.settings import PREFIX, Settings, flag, setting_help, setting_names, variable
+from dashapp.errors import BadSetting, ProxyNotTrusted, SecretKeyMissing, UnknownSetting
+from dashapp.settings import PREFIX, SECRETS, Settings, flag, setting_help, setting_names, variable
 
 # A value of each setting that is not its default, as a person writes it, and what it means.
 GIVEN: dict[str, tuple[str, object]] = {
@@ -23,7 +23,12 @@ GIVEN: dict[str, tuple[str, object]] = {
     "jobs": ("3", 3),
     "job_timeout_s": ("60", 60),
     "secret_key": ("0123456789abcdef", "0123456789abcdef"),
+    "password": ("correct horse", "correct horse"),
+    "auth_header": ("X-Forwarded-User", "X-Forwarded-User"),
+    "trusted_proxies": ("2", 2),
+    "visitor_seconds": ("0", 0),
     "log_level": ("DEBUG", "DEBUG"),
+    "log_format": ("json", "json"),
 }
 
 # Values that are refused, with a part of the sentence that says the rule.
@@ -47,6 +52,13 @@ BAD: list[tuple[str, str, str]] = [
     ("jobs", "0", "above zero"),
     ("job_timeout_s", "1.5", "above zero"),
     ("secret_key", "short", "at least 16 characters"),
+    ("password", "short", "at least 12 characters"),
+    ("auth_header", "X-User: me", "name of a header"),
+    ("trusted_proxies", "-1", "from 0 to 9"),
+    ("trusted_proxies", "10", "from 0 to 9"),
+    ("visitor_seconds", "1", "10 or more"),
+    ("visitor_seconds", "auto", "10 or more"),
+    ("log_format", "xml", "one of text, json"),
     ("log_level", "loud", "one of DEBUG, INFO, WARNING, ERROR"),
 ]
 
@@ -71,8 +83,9 @@ def test_a_setting_has_help_a_variable_and_a_flag(name: str) -> None:
 def test_a_setting_is_read_from_its_variable_and_from_its_flag(name: str) -> None:
     text, value = GIVEN[name]
     assert getattr(Settings.read({}), name) != value, "or this test would say nothing"
-    assert getattr(Settings.read({variable(name): text}), name) == value
-    assert getattr(Settings.read({}, **{name: text}), name) == value
+    behind = {variable("trusted_proxies"): "1"} if name == "auth_header" else {}
+    assert getattr(Settings.read(behind | {variable(name): text}), name) == value
+    assert getattr(Settings.read(behind, **{name: text}), name) == value
 
 
 def test_flags_win_over_variables_and_absent_flags_do_not() -> None:
@@ -85,7 +98,7 @@ def test_flags_win_over_variables_and_absent_flags_do_not() -> None:
 def test_a_bad_value_is_refused_by_what_it_was_given_as(name: str, value: str, rule: str) -> None:
     with pytest.raises(BadSetting, match=rf"^{variable(name)} .*{rule}") as refused:
         Settings.read({variable(name): value})
-    shown = "(not shown)" if name == "secret_key" else value
+    shown = "(not shown)" if name in SECRETS else value
     assert f"It is {shown!r}." in str(refused.value)
     assert f"{variable(name)}=" in refused.value.remedy
     with pytest.raises(BadSetting, match=rf"^{flag(name)} .*{rule}"):
@@ -99,7 +112,7 @@ def test_the_example_in_a_refusal_is_accepted(name: str) -> None:
         Settings.read({variable(name): bad})
     example = re.search(rf"{variable(name)}=(.*?)( instead\.)?$", refused.value.remedy)
     assert example
-    Settings.read({variable(name): example[1]})
+    Settings.read({variable("trusted_proxies"): "1", variable(name): example[1]})
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_known_first() -> None:
@@ -114,6 +127,30 @@ def test_variables_of_others_are_left_alone() -> None:
 def test_without_environ_the_processs_own_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHAPP_PORT", "9002")
     assert Settings.read().port == 9002
+
+
+def test_a_header_is_believed_only_behind_a_proxy() -> None:
+    with pytest.raises(ProxyNotTrusted, match="'X-Forwarded-User' and DASHAPP_TRUSTED_PROXIES is 0"):
+        Settings.read({"DASHAPP_AUTH_HEADER": "X-Forwarded-User"})
+
+
+def test_web_processes_that_share_jobs_need_one_key() -> None:
+    assert Settings.read({"DASHAPP_SECRET_KEY": "0123456789abcdef"}).shared_secret_key == "0123456789abcdef"
+    with pytest.raises(SecretKeyMissing, match="'auto', which gives each its own"):
+        _ = Settings().shared_secret_key
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_shared"),
+    [
+        ({}, False),
+        ({"DASHAPP_HOST": "localhost"}, False),
+        ({"DASHAPP_HOST": "0.0.0.0"}, True),
+        ({"DASHAPP_TRUSTED_PROXIES": "1"}, True),
+    ],
+)
+def test_a_server_that_others_can_reach_is_a_shared_one(variables: dict[str, str], is_shared: bool) -> None:
+    assert Settings.read(variables).is_shared == is_shared
 
 
 def test_settings_do_not_change() -> None:
@@ -155,8 +192,8 @@ def test_fingerprints_are_kept_in_the_cache_folder() -> None:
 
 
 def test_another_process_can_be_given_the_same_settings() -> None:
-    """All but the key that signs, which goes another way."""
+    """All but secrets: the key that signs goes another way, and jobs ask for no password."""
     settings = Settings.read({variable(name): text for name, (text, _) in GIVEN.items()})
-    assert variable("secret_key") not in settings.environ()
-    assert Settings.read(settings.environ()) == dataclasses.replace(settings, secret_key=None)
+    assert not {variable(name) for name in SECRETS} & settings.environ().keys()
+    assert Settings.read(settings.environ()) == dataclasses.replace(settings, secret_key=None, password="")
     assert Settings.read(Settings.read({}).environ()) == Settings.read({})

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,6 +34,7 @@ from dashapp.jobs.outcome import Outcome, failure, outcome_of
 from dashapp.jobs.progress import Reporter
 from dashapp.jobs.resident import Resident
 from dashapp.jobs.works import Seen, prepare_home, run_work
+from dashapp.logs import JOB_ID
 from dashapp.store.folders import private_file, private_folder
 from dashapp.store.index import TextKeys
 
@@ -91,7 +93,8 @@ class JobManager(DiskcacheManager):
     folder: of the job cache. n_jobs: how many run at once. timeout_s: how long one may take, a work of a patient kind
     some times as long. preload: modules that the
     fork server imports, the one that holds the model among them. environ: variables for the fork server.
-    keeps_worker: runs all requests, one after another, in one process that stays, as a GPU wants it.
+    keeps_worker: runs all requests, one after another, in one process that stays, as a GPU wants it. keeps_one_free: as
+    in `Admission`.
     """
 
     def __init__(
@@ -103,18 +106,21 @@ class JobManager(DiskcacheManager):
         preload: Sequence[str],
         environ: Mapping[str, str],
         keeps_worker: bool = False,
+        keeps_one_free: bool = False,
     ) -> None:
         # First, for Dash makes the job functions of callbacks that are registered already while it is initialised.
         self.folder, self.timeout_s, self.environ = folder, timeout_s, dict(environ)
         super().__init__(open_job_cache(folder))  # type: ignore[no-untyped-call]  # as in all of Dash's managers
         self.n_jobs = 1 if keeps_worker else n_jobs
-        self.admission = Admission(self.n_jobs)
+        self.admission = Admission(self.n_jobs, keeps_one_free=keeps_one_free)
         self.is_warm = threading.Event()
+        self.on_outcome: Callable[[Mapping[str, Any]], None] = lambda _: None  # told what each request came to
         self._context = multiprocess.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
         self._worker = Resident(self._new_process, _nothing) if keeps_worker else None
         self._homes: dict[str, Resident] = {}
         self._jobs: dict[int, Running] = {}  # requests that run, by what Dash is told instead of a pid
+        self._request_ids: dict[int, str] = {}  # of these
         self._works: dict[str, Running] = {}  # works that run, by key
         self._n_starting = 0
         self._tickets = itertools.count(FIRST_TICKET)
@@ -122,9 +128,9 @@ class JobManager(DiskcacheManager):
 
     # What our own callbacks ask ---------------------------------------------------------------------------------------
 
-    def place(self, request_id: str) -> int:
-        """0 when this request may start its job now, otherwise its place in the queue."""
-        return self.admission.place(request_id, n_running=self.n_running, now=time.monotonic())
+    def place(self, request_id: str, visitor: str = "") -> int:
+        """0 when this request may start its job now, otherwise its place in the queue. Raises: TooManyWaiting."""
+        return self.admission.place(request_id, n_running=self.n_running, now=time.monotonic(), visitor=visitor)
 
     def ask_to_stop(self, request_id: str) -> None:
         """Tell a job to end with what it has; it looks after each token."""
@@ -141,8 +147,21 @@ class JobManager(DiskcacheManager):
     def n_running(self) -> int:
         """How many requests run. Works are not counted: nobody who waits for text waits for them."""
         with self._lock:
-            self._jobs = {ticket: job for ticket, job in self._jobs.items() if job.is_alive()}
+            for ticket in [ticket for ticket, job in self._jobs.items() if not job.is_alive()]:
+                self._let_go(ticket)
             return len(self._jobs) + self._n_starting
+
+    @property
+    def n_waiting(self) -> int:
+        """How many requests wait for a place, or have one and have not begun."""
+        return self.admission.n_asking(now=time.monotonic())
+
+    def is_reachable(self) -> bool:
+        """Whether jobs and the web process can leave each other anything."""
+        try:
+            return bool(self.handle.set("reached", True, expire=KEPT_S))
+        except (OSError, sqlite3.Error, diskcache.Timeout):
+            return False
 
     def warm_up(self, work: Callable[[], None], *, homes: Collection[str] = ()) -> None:
         """Start the fork server and run `work` in a first job, in the background: the first one pays for imports.
@@ -165,7 +184,7 @@ class JobManager(DiskcacheManager):
 
     def has_room(self, home: str | None) -> bool:
         """Whether a work may begin: a place is free, no request waits for it, and the home's process is idle."""
-        n_claimed = self.n_running + self.admission.n_asking(now=time.monotonic())
+        n_claimed = self.n_running + self.n_waiting
         with self._lock:
             self._works = {key: work for key, work in self._works.items() if work.is_alive()}
             is_home_busy = home in self._homes and self._homes[home].is_busy
@@ -240,7 +259,7 @@ class JobManager(DiskcacheManager):
             self.handle.set(key, failure(request_id, JobRefused(request_id)), expire=KEPT_S)
             return NO_JOB
         self.handle.set(_place_key(request_id), progress_key, expire=KEPT_S)
-        return self._start(partial(job_fn, key=key, progress_key=progress_key, request=request))[0]
+        return self._start(partial(job_fn, key=key, progress_key=progress_key, request=request), request_id)[0]
 
     def get_result(self, key: str, job: object) -> Any:
         """What a job left, once. Unlike Dash's own, it leaves the process alone: it ends by itself, or stays."""
@@ -249,14 +268,15 @@ class JobManager(DiskcacheManager):
             if result.get("error") == JobTimedOut.__name__:
                 self.terminate_job(job)  # it left this before it ends: a process that stays would still take a task
             with self._lock:
-                self._jobs.pop(_as_ticket(job), None)
+                self._let_go(_as_ticket(job))
             self._forget(key, f"{key}-progress", _place_key(result["id"]))
+            self.on_outcome(result)
         return result
 
     def terminate_job(self, job: object) -> None:
         """End a job of ours; what we did not start is none of our business."""
         with self._lock:
-            running = self._jobs.pop(_as_ticket(job), None)
+            running = self._let_go(_as_ticket(job))
         if running is not None:
             running.kill()
 
@@ -268,7 +288,12 @@ class JobManager(DiskcacheManager):
     def terminate_unhealthy_job(self, job: object) -> bool:  # noqa: ARG002  what Dash passes
         return False  # the fork server leaves no zombies
 
-    def _start(self, do: Callable[[], None]) -> tuple[int, Any]:
+    def _let_go(self, ticket: int) -> Running | None:
+        """With the lock held: a job no longer counts, neither as running nor as its visitor's."""
+        self.admission.end(self._request_ids.pop(ticket, ""))
+        return self._jobs.pop(ticket, None)
+
+    def _start(self, do: Callable[[], None], request_id: str = "") -> tuple[int, Any]:
         """Start a job: its ticket, and its process or task."""
         with self._lock:
             self._n_starting += 1  # it counts from now on; the first start waits for the fork server's imports
@@ -279,7 +304,10 @@ class JobManager(DiskcacheManager):
             with self._lock:
                 self._n_starting -= 1
                 ticket = next(self._tickets)
-                if job is not None:
+                self._request_ids[ticket] = request_id
+                if job is None:
+                    self._let_go(ticket)
+                else:
                     self._jobs[ticket] = job
         return ticket, job
 
@@ -311,6 +339,7 @@ def run_job(
 ) -> None:
     """A job from beginning to end: its outcome lies in the job cache under `key`."""
     cache, request_id = open_job_cache(folder), str(request["id"])
+    JOB_ID.set(request_id)
     reporter = Reporter(request_id, lambda state: cache.set(progress_key, [state], expire=KEPT_S))
 
     def leave(outcome: Outcome) -> None:

@@ -35,21 +35,33 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
-    """What the web process must know to answer. place: 0 lets a request in, more is its place in the queue."""
+    """What the web process must know to answer.
+
+    place: of a request's id and whose it is; 0 lets it in, more is its place in the queue. Raises TooManyWaiting.
+    count: told of each answer what kind it is.
+    """
 
     models: Models
     dtype: str
     store: TraceStore
-    place: Callable[[str], int]
+    place: Callable[[str, str], int]
+    count: Callable[[str], None] = lambda _: None
 
-    def answer(self, data: object) -> Answer:
+    def answer(self, data: object, visitor: str = "") -> Answer:
         """One of: known (with the run), refused (with the reason), waiting (with the place), admitted.
+
+        visitor: who asks, for the queue is fair.
 
         A prompt refused for its length comes back with as much of it as fits, as "cut". Where its model stands in the
         way, with what can be shown without it: "tokens", "n_prompt", and as "instead" a model that could run it.
 
         Raises: ValueError for what no page of ours sends.
         """
+        found = self._answer(data, visitor)
+        self.count(found["kind"])
+        return found
+
+    def _answer(self, data: object, visitor: str) -> Answer:
         request_id = data.get("id") if isinstance(data, dict) else None
         request = None
         try:
@@ -59,6 +71,7 @@ class Reception:
             n_most = min(len(ids) + request.sampling.max_new_tokens, weights.config.n_ctx)
             self.store.refuse_too_large(trace_bytes(weights.config, n_most))
             known = self._known(request, ids, weights)
+            place = 0 if known is not None else self.place(request.id, visitor)
         except (PromptTooLong, PromptTooLarge) as error:
             assert request is not None, "its prompt was read"
             return {**failure(request.id, error), "kind": "refused", "cut": _cut(request, weights.config.n_ctx)}
@@ -67,7 +80,6 @@ class Reception:
             return {**failure(str(request_id), error), "kind": "refused", **shown}
         if known is not None:
             return {"id": request.id, "kind": "known", **known}
-        place = self.place(request.id)
         if place:
             return {"id": request.id, "kind": "waiting", "place": place}
         return {"id": request.id, "kind": "admitted", "request": request.as_json()}

@@ -6,12 +6,12 @@ starts do not survive a fork, and a job would wait for them for ever. Settings c
 
 from __future__ import annotations
 
-import logging
 import signal
 from functools import lru_cache
 
 import torch
 
+from dashapp.logs import begin_logging
 from dashapp.model.checkpoint import choose_device, load_model
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.opened import Models
@@ -25,7 +25,7 @@ from dashapp.store.disk import TraceStore, open_store
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 settings = Settings.read()
-logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+begin_logging(settings.log_level, settings.log_format)
 
 models = Models.read(settings)
 models.default.fingerprint  # noqa: B018  it hashes the weights, and

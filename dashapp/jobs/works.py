@@ -11,6 +11,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,7 @@ STOP_S: Final = 10.0  # a work that was asked to stop and has not is ended with 
 MEMORY_S: Final = 3600.0  # a failure is told for so long, and not tried again unless somebody wants it
 TICK_S: Final = 1.0
 
+Asker = tuple[str, str]  # a visitor, and whatever tells one panel of one open page from another
 Phase = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -166,9 +168,13 @@ class _Entry:
 
     work: Work
     state: WorkState
-    askers: dict[str, float] = field(default_factory=dict)  # who → when last
+    askers: dict[Asker, float] = field(default_factory=dict)  # who → when last
     since: float = 0.0  # when it was last seen alive, or failed
     stopping_since: float | None = None  # nobody wanted it any more
+
+    @property
+    def visitors(self) -> set[str]:
+        return {visitor for visitor, _ in self.askers}
 
 
 class Works:
@@ -180,46 +186,63 @@ class Works:
         self._lock = threading.Lock()
         self._watch: threading.Thread | None = None
 
-    def ask(self, work: Work, asker: str) -> WorkState:
+    def ask(self, work: Work, asker: str, visitor: str = "") -> WorkState:
         """How a work fares that this asker wants; it is begun when its turn has come.
 
         asker: whatever tells one panel of one open page from another. It wants one work at a time: to ask for another
-        is to want the one before no more.
+        is to want the one before no more. visitor: whose page it is, for turns are fair by visitor as in `admission`.
         """
+        who = visitor, asker
         if self._store.get_result(work.key) is not None:
-            self._forget(work.key, asker)
+            self._forget(work.key, who)
             return WorkState(phase="done")
         with self._lock:
             now = self._clock()
             for key, other in self._entries.items():
                 if key != work.key:
-                    other.askers.pop(asker, None)
+                    other.askers.pop(who, None)
             entry = self._entries.setdefault(work.key, _Entry(work, WorkState(phase="queued"), since=now))
-            entry.askers[asker] = now
+            entry.askers[who] = now
             self._advance(now)
             self._keep_watch()
             return self._told(entry)
 
-    def cancel(self, work: Work, asker: str) -> WorkState:
+    def cancel(self, work: Work, asker: str, visitor: str = "") -> WorkState:
         """This asker wants it no more; it goes on if another does."""
-        self._forget(work.key, asker)
+        self._forget(work.key, (visitor, asker))
         return WorkState(phase="cancelled")
 
-    def retry(self, work: Work, asker: str) -> WorkState:
+    def retry(self, work: Work, asker: str, visitor: str = "") -> WorkState:
         """Try again what failed."""
         with self._lock:
             entry = self._entries.get(work.key)
             if entry is not None and entry.state.phase == "failed":
                 del self._entries[work.key]
-        return self.ask(work, asker)
+        return self.ask(work, asker, visitor)
+
+    def n_in(self, phase: Phase) -> int:
+        """How many works are in this phase."""
+        with self._lock:
+            return sum(entry.state.phase == phase for entry in self._entries.values())
 
     # Below: with the lock held ----------------------------------------------------------------------------------------
 
     def _told(self, entry: _Entry) -> WorkState:
         if entry.state.phase != "queued":
             return entry.state
-        waiting = [each for each in self._entries.values() if each.state.phase == "queued"]
-        return WorkState(phase="queued", place=waiting.index(entry) + 1)
+        return WorkState(phase="queued", place=self._turns().index(entry) + 1)
+
+    def _turns(self) -> list[_Entry]:
+        """Those that wait, the next first: whose visitor has fewest before it, then who came first."""
+        n_before: Counter[str] = Counter()
+        for entry in self._entries.values():
+            n_before.update(entry.visitors if entry.state.phase == "running" else ())
+        turns = []
+        for entry in self._entries.values():
+            if entry.state.phase == "queued":
+                turns.append((min((n_before[visitor] for visitor in entry.visitors), default=0), entry))
+                n_before.update(entry.visitors)
+        return [entry for _, entry in sorted(turns, key=lambda turn: turn[0])]
 
     def _advance(self, now: float) -> None:
         for entry in list(self._entries.values()):
@@ -228,9 +251,9 @@ class Works:
                 self._look_at(entry, now)
             elif not self._is_wanted(entry, now):
                 del self._entries[entry.work.key]
-        for entry in self._entries.values():
+        for entry in self._turns():
             home = KINDS[entry.work.kind].home
-            if entry.state.phase == "queued" and self._bench.has_room(home):
+            if self._bench.has_room(home):
                 self._bench.begin_work(entry.work.order(self._store), home)
                 entry.state, entry.since, entry.stopping_since = WorkState(phase="running"), now, None
 
@@ -279,11 +302,11 @@ class Works:
 
     # Below: without ---------------------------------------------------------------------------------------------------
 
-    def _forget(self, key: str, asker: str) -> None:
+    def _forget(self, key: str, who: Asker) -> None:
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
-                entry.askers.pop(asker, None)
+                entry.askers.pop(who, None)
                 self._advance(self._clock())
 
     def _keep_watch(self) -> None:

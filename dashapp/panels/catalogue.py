@@ -10,6 +10,7 @@ from dash.exceptions import PreventUpdate
 from flask import current_app
 
 from dashapp import ids
+from dashapp.door.visitors import visitor
 from dashapp.errors import DashappError
 from dashapp.jobs.works import WORKS, Works
 from dashapp.panels.ablation import ABLATION
@@ -151,7 +152,7 @@ def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str
         work = work_of(panel, trace, view, other_of(view))
         if work is None:
             raise PreventUpdate
-        state = getattr(_works(), do)(work, asker)
+        state = getattr(_works(), do)(work, asker, visitor())
         drawn = drawn_for(panel, trace, view) if state.phase == "done" else None
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Asked for nothing for %s: %s", panel.name, error)

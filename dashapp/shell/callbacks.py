@@ -10,6 +10,7 @@ from dash.exceptions import PreventUpdate
 from flask import current_app
 
 from dashapp import ids
+from dashapp.door.visitors import visitor
 from dashapp.jobs.reception import Reception
 from dashapp.jobs.request import ID_PATTERN
 
@@ -44,7 +45,7 @@ def answer(request: object, asked_again: object) -> dict[str, Any]:
     reception: Reception = current_app.extensions[RECEPTION]
     is_again = str(ctx.triggered_id).startswith(ids.ASK)
     try:
-        return reception.answer(asked_again if is_again else request)
+        return reception.answer(asked_again if is_again else request, visitor())
     except ValueError as error:  # no page of ours sends it
         raise PreventUpdate from error
 

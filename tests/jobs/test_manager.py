@@ -176,6 +176,30 @@ def test_fetching_a_result_does_not_end_the_job_that_came_after(manager: JobMana
     assert result(manager, *second)["status"] == "done"
 
 
+def test_a_job_counts_for_its_visitor_until_it_ends(manager: JobManager) -> None:
+    for name, end in (("ended by its outcome", manager.ask_to_stop), ("killed", None)):
+        assert manager.place(name, "ada") == 0
+        key, ticket = name, manager.call_job_fn(name, manager.make_job_fn(until_stopped, True), [{"id": name}], {})
+        assert manager.admission._begun == {name}
+        if end:
+            end(name)
+            result(manager, key, ticket)
+        else:
+            manager.terminate_job(ticket)
+        assert manager.admission._begun == set()
+        wait_until(lambda: manager.n_running == 0)
+
+
+def test_a_job_cache_that_cannot_be_used_is_out_of_reach(manager: JobManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert manager.is_reachable()
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(manager.handle, "set", full)
+    assert not manager.is_reachable()
+
+
 def test_a_place_is_taken_while_a_job_runs_and_free_after(manager: JobManager) -> None:
     names = ("six", "seven")[: manager.n_jobs]
     jobs = [start(manager, until_stopped, name) for name in names]

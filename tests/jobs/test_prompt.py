@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from dashapp.model.tokenizer import token_texts
 from dashapp.model.weights import Weights
 from dashapp.panels.source import Source
 from dashapp.store.disk import TraceStore
+from dashapp.traces.record import Trace
+from dashapp.traces.run import Run
 from tests.doubles import TINY_TEXT, save_model_folder
 
 if TYPE_CHECKING:
@@ -119,7 +122,7 @@ def models(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Models
 
 
 def reception(models: Models, store: TraceStore, place: int = 0) -> Reception:
-    return Reception(models=models, dtype="float32", store=store, place=lambda request_id: place)
+    return Reception(models=models, dtype="float32", store=store, place=lambda request_id, visitor: place)
 
 
 def test_what_a_job_has_computed_is_known_to_the_web_process(loaded: GPT2, models: Models, store: TraceStore) -> None:
@@ -278,3 +281,28 @@ def test_a_trace_of_each_model_has_its_own_weights_at_hand(loaded: GPT2, models:
     assert source.trace("0" * 64) is None
     assert source.trace("no key") is None
     assert source.trace(None) is None
+
+
+class Counting(TraceStore):
+    """A store that counts what it is given to keep."""
+
+    n_traces = n_runs = 0
+
+    def put_trace(self, trace: Trace) -> None:
+        self.n_traces += 1
+        super().put_trace(trace)
+
+    def put_run(self, run: Run) -> None:
+        self.n_runs += 1
+        super().put_run(run)
+
+
+def test_fifty_people_with_one_prompt_cost_one_computation(loaded: GPT2, tmp_path: Path) -> None:
+    store = Counting(tmp_path, size_limit_bytes=10**8)
+    with ThreadPoolExecutor(50) as people:
+        asked = [
+            people.submit(run_prompt, Watched(), request("Asked by all"), model=loaded, store=store) for _ in range(50)
+        ]
+        told = [each.result() for each in asked]
+    assert (store.n_runs, store.n_traces) == (1, 1)
+    assert {(each["trace"], *each["tokens"]) for each in told} == {(told[0]["trace"], *told[0]["tokens"])}

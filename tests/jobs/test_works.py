@@ -132,6 +132,23 @@ def test_the_rest_wait_in_the_order_of_coming(desk: Works, bench: FakeBench) -> 
     assert bench.begun == [work(0).key, work(1).key]
 
 
+def test_one_visitors_works_wait_behind_the_first_of_others(desk: Works, bench: FakeBench) -> None:
+    for n in range(4):
+        desk.ask(work(n), f"panel {n}", "ada")
+    assert desk.ask(work(4), "panel 0", "bob") == WorkState(phase="queued", place=1)
+    assert desk.ask(work(1), "panel 1", "ada") == WorkState(phase="queued", place=2)
+    bench.leave(work(0), status="done")
+    assert desk.ask(work(4), "panel 0", "bob") == WorkState(phase="queued", place=1)
+    assert bench.begun == [work(0).key, work(1).key], "ada had none that ran, and came first"
+    assert desk.ask(work(3), "panel 3", "cy") == WorkState(phase="queued", place=1), "wanted by two, in the turn of one"
+
+
+def test_nobody_cancels_for_another_visitor(desk: Works) -> None:
+    desk.ask(work(), "panel", "ada")
+    desk.cancel(work(), "panel", "bob")
+    assert len(desk._entries[work().key].askers) == 1
+
+
 def test_what_a_work_tells_is_passed_on(desk: Works, bench: FakeBench) -> None:
     assert desk.ask(work(), "a").doing == ""
     bench.seen[work().key] = Seen(told={"doing": "computing", "share": 0.4}, outcome=None, is_alive=True)

@@ -35,6 +35,17 @@ test("what was too much for the server is said to be", async () => {
   assert.equal(said[0].remedy, "Shorten the prompt.");
 });
 
+test("who is asked to wait or to sign in is told so in the server's words", async () => {
+  const words = { rule: "Each visitor has a share.", instance: "Yours is used up.", remedy: "Wait 9 s." };
+  for (const status of [401, 429]) {
+    const { said, got } = await fetched(CALLBACK, async () => new Response(JSON.stringify(words), { status }));
+    assert.deepEqual(said, [words]);
+    assert.deepEqual(await got.json(), words); // the caller can still read it
+    const other = await fetched(CALLBACK, async () => new Response("a proxy's page", { status }));
+    assert.match(other.said[0].instance, new RegExp(`HTTP ${status}`));
+  }
+});
+
 test("an unreachable server is said, and the caller gets the same error", async () => {
   const failure = new TypeError("Failed to fetch");
   const { said, thrown } = await fetched(CALLBACK, async () => { throw failure; });

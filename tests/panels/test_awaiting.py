@@ -14,6 +14,7 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 from flask import Flask
 
+from dashapp.door.visitors import tell_visitors_apart
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import WORKS, Seen, Work, Works
 from dashapp.model.opened import Models
@@ -95,10 +96,11 @@ def app(bench: Bench, store: TraceStore, model_folder: Path, monkeypatch: pytest
     """An app with one small panel, whose bench does nothing."""
     monkeypatch.setitem(catalogue.PANELS, "small", SMALL)
     server = Flask("test")
+    tell_visitors_apart(server, port=8050, n_proxies=0)
     models = Models(Weights.open(model_folder), dtype="float32")
     Source(models=models, store=store, dtype="float32", device="cpu").install(server)
     desk = server.extensions[WORKS] = Works(bench, store)
-    with server.app_context():
+    with server.test_request_context():
         yield
     with desk._lock:
         desk._entries.clear()

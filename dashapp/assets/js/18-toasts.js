@@ -77,6 +77,14 @@
     if (hadFocus && next) next.querySelector("button").focus();
   }
 
+  /** What an answer that is none means, in the server's own words where it has some: to wait, or to sign in. */
+  async function refusalOf(response) {
+    const error = refusal(response.status);
+    if (response.status !== 401 && response.status !== 429) return error;
+    const said = await response.clone().json().catch(() => null); // who asked reads it too
+    return said && said.rule ? said : error;
+  }
+
   /** Questions to the server that fail are said; the caller gets the same answer or error as without us. */
   function watching(fetchBefore, tell, isLeaving) {
     return async function (...asked) {
@@ -84,7 +92,7 @@
       if (!ENDPOINTS.some((path) => address.includes(path))) return fetchBefore.apply(this, asked);
       try {
         const response = await fetchBefore.apply(this, asked);
-        const error = refusal(response.status);
+        const error = await refusalOf(response);
         if (error) tell(error);
         return response;
       } catch (error) {
