@@ -16,7 +16,7 @@ WORKDIR /app
 # Packages before code, so that a change of code does not install torch again.
 COPY pyproject.toml constraints.txt ./
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /tmp/requirements.txt \
+    && /opt/venv/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['scale'], sep='\n')" > /tmp/requirements.txt \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt \
         ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/requirements.txt \
     && rm /tmp/requirements.txt

@@ -76,5 +76,5 @@ $(VENV)/.run-installed: pyproject.toml constraints.txt | $(BIN)/pip
 
 $(VENV)/.test-installed: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing into $(VENV) (minutes the first time; torch is most of it)"
-	@set -o pipefail; $(PIP_INSTALL) -e '.[test]' $(PACKAGE_LINES)
+	@set -o pipefail; $(PIP_INSTALL) -e '.[scale,test]' $(PACKAGE_LINES)
 	@touch $@ $(VENV)/.run-installed

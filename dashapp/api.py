@@ -22,7 +22,8 @@ from dashapp.model.sampling import SamplingSettings
 from dashapp.model.tokenizer import encode_prompt
 from dashapp.model.weights import FingerprintCache, Weights
 from dashapp.settings import Settings
-from dashapp.store.disk import TraceStore, open_store
+from dashapp.store.contract import Store, StoreAddress
+from dashapp.store.opened import open_store
 from dashapp.traces.record import Trace
 from dashapp.traces.run import Run
 
@@ -133,12 +134,12 @@ def _check_model(model: GPT2) -> None:
         raise ValueError("a model in training mode drops activations at random: call model.eval() first")
 
 
-def _with_store(work: Callable[[TraceStore | None], Made], settings: Settings | None, *, cache: bool) -> Made:
+def _with_store(work: Callable[[Store | None], Made], settings: Settings | None, *, cache: bool) -> Made:
     """What `work` makes with the store that the settings name; without one, and a line in the log, where that fails."""
     if cache:
         settings = settings or Settings.read()
         try:
-            return work(open_store(settings.cache_dir, settings.cache_size))
+            return work(open_store(StoreAddress.of(settings)))
         except StoreUnavailable as error:
             logger.warning("Going on without a cache. %s", error)
     return work(None)

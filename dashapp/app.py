@@ -6,7 +6,6 @@ import importlib
 import os
 import re
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +30,9 @@ from dashapp.metrics import Metrics
 from dashapp.model.opened import Models
 from dashapp.panels.source import Source
 from dashapp.settings import Settings
-from dashapp.store.disk import new_store
+from dashapp.store.contract import StoreAddress
 from dashapp.store.folders import claim_folder, new_private_file
-from dashapp.store.recipes import RecipeStore
+from dashapp.store.opened import new_store, open_recipes
 
 PAGES: Final = (
     *("pages.generation", "pages.attention", "pages.embeddings", "pages.activations"),
@@ -171,7 +170,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
         place=manager.place,
         count=lambda kind: metrics.answers.labels(kind).inc(),
     )
-    app.server.extensions[recipes.RECIPES] = RecipeStore(settings.recipes_dir)
+    app.server.extensions[recipes.RECIPES] = open_recipes(settings)
     app.server.extensions[models.MODELS] = ModelList(models=source.models, downloads=Downloads(source.models.fetch))
     early_tokens.add_route(app.server)
     strip_attention.add_route(app.server)
@@ -193,7 +192,7 @@ def open_source(settings: Settings) -> Source:
     except OSError as error:
         raise StoreUnavailable(settings.cache_dir, error.strerror or error) from error
     models = Models.read(settings)
-    store = new_store(settings.cache_dir, settings.cache_size)
+    store = new_store(StoreAddress.of(settings))
     store.check()
     device = settings.device if may_compute_on_device(settings.device) else "cpu"
     return Source(models=models, store=store, dtype=settings.dtype, device=device)
@@ -260,22 +259,11 @@ def _add_health(server: Flask, source: Source, manager: JobManager) -> None:
     def readyz() -> ResponseReturnValue:
         parts = {
             "weights": source.weights.folder.is_dir(),
-            "store": _can_be_written(source.store.folder),
+            "store": source.store.is_writable(),
             "queue": manager.is_reachable(),
             "jobs": manager.is_warm.is_set(),
         }
         return jsonify(parts), 200 if all(parts.values()) else 503
-
-
-def _can_be_written(folder: Path) -> bool:
-    """Whether a file can be written there now: modes say nothing of a disk that is full or became read-only."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
-            file.flush()
-    except OSError:
-        return False
-    return True
 
 
 def _add_headers(app: Dash) -> None:

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
     from dashapp.traces.run import Run, RunStep
 
 # Settings that mean something to a command which serves nothing.
-ENGINE_SETTINGS = ("model", "models_dir", "cache_dir", "cache_size", "device", "dtype", "log_level", "log_format")
+ENGINE_SETTINGS = (
+    "model",
+    "models_dir",
+    "cache_dir",
+    "cache_size",
+    "store",
+    "store_endpoint",
+    "device",
+    "dtype",
+    "log_level",
+    "log_format",
+)
 REPORT_PAGES = ("generation", "attention", "embeddings", "activations", "model", "compare")
 N_TOP_SHOWN = 3
 TABLE_SAYS = (
@@ -194,11 +205,10 @@ def models(options: argparse.Namespace, settings: Settings) -> int:
 
 def cache(options: argparse.Namespace, settings: Settings) -> int:
     """Show, tidy or clear the cache of traces, runs and the prompts of long links."""
-    from dashapp.store.disk import open_store
-    from dashapp.store.recipes import RecipeStore
+    from dashapp.store.contract import StoreAddress
+    from dashapp.store.opened import open_recipes, open_store
 
-    store = open_store(settings.cache_dir, settings.cache_size)
-    recipes = RecipeStore(settings.recipes_dir)
+    store, recipes = open_store(StoreAddress.of(settings)), open_recipes(settings)
     if options.clear:
         from dashapp.jobs.manager import forget_jobs  # imports dash, which listing can do without
 
@@ -210,9 +220,10 @@ def cache(options: argparse.Namespace, settings: Settings) -> int:
     if options.json:
         print(json.dumps({"folder": str(settings.cache_dir), **asdict(stats), "n_recipes": n_recipes}, indent=2))
         return 0
-    used = f"{in_megabytes(stats.size_bytes)} of {in_megabytes(stats.limit_bytes)}"
+    of_limit = "" if stats.limit_bytes is None else f" of {in_megabytes(stats.limit_bytes)}"
+    used = f"{in_megabytes(stats.size_bytes)}{of_limit}"
     counts = f"traces: {stats.n_traces:,}, runs: {stats.n_runs:,}, results: {stats.n_results:,}, {used}"
-    print(f"{settings.cache_dir}: {counts}; prompts of long links: {n_recipes:,}")
+    print(f"{settings.store or settings.cache_dir}: {counts}; prompts of long links: {n_recipes:,}")
     if n_removed:
         print(f"Removed {n_removed} leftovers of processes that died.")
     return 0

@@ -78,11 +78,16 @@ def _tokenizer() -> str:
 
 
 def _cache(settings: Settings) -> str:
-    from dashapp.store.disk import open_store
+    from dashapp.store.contract import StoreAddress
+    from dashapp.store.opened import open_store
 
-    stats = open_store(settings.cache_dir, settings.cache_size).stats()
+    stats = open_store(StoreAddress.of(settings)).stats()
     with tempfile.NamedTemporaryFile(dir=settings.cache_dir):
         pass
+    if stats.limit_bytes is None:
+        return (
+            f"{settings.store} answers and holds {in_megabytes(stats.size_bytes)}, {settings.cache_dir} can be written"
+        )
     held = f"{in_megabytes(stats.size_bytes)} of {in_megabytes(stats.limit_bytes)} used"
     return f"{settings.cache_dir} can be written, {held}"
 

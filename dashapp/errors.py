@@ -6,7 +6,7 @@
     │   ├── NotOneToken   NotASum   NotADimension   NotAPart   NothingToLookAt   NoSecondPrompt
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   ProxyNotTrusted   SecretKeyMissing
-    │   ├── UnknownAllowedModel   PortTaken   TransformersMissing
+    │   ├── UnknownAllowedModel   PortTaken   TransformersMissing   ScaleMissing
     ├── ModelError        whoever chose the model can fix it
     │   ├── NoModelNamed   UnknownModel   ModelNotAllowed   ModelNotHere   OtherWeights
     │   ├── ModelTooLarge   UnsupportedDtype   NoSuchDevice
@@ -17,8 +17,8 @@
     ├── ComparisonError   the two runs do not go together
     │   ├── OtherModels   OtherPlaces   OtherSizes   NoDifference
     ├── StoreError        heals itself, or says what stands in the way
-    │   ├── DamagedTrace   NotATrace   TraceTooLarge   StoreUnavailable   UnwritableFile   WeightsMissing
-    │   ├── RecipeGone   RecipeTooLarge
+    │   ├── DamagedTrace   NotATrace   TraceTooLarge   UnwritableFile   WeightsMissing   RecipeGone   RecipeTooLarge
+    │   └── StoreUnavailable   ObjectStoreUnavailable
     ├── DoorError         somebody is asked to wait, or to sign in
     │   ├── ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
     └── JobError          running it again may help
@@ -251,6 +251,15 @@ class TransformersMissing(ConfigError):
             "The comparison with Hugging Face's model needs the package transformers.",
             f"It cannot be imported here: {str(cause).rstrip('.')}.",
             "Run `pip install transformers` in the app's environment and compare again.",
+        )
+
+
+class ScaleMissing(ConfigError):
+    def __init__(self, what: str, cause: object) -> None:
+        super().__init__(
+            f"{what} needs packages that an app on one machine does without.",
+            f"They cannot be imported here: {str(cause).rstrip('.')}.",
+            "Run `pip install -c constraints.txt '.[scale]'` in the app's environment, or leave DASHAPP_STORE unset.",
         )
 
 
@@ -573,6 +582,18 @@ class StoreUnavailable(StoreError):
             "The cache needs a folder that can be written.",
             f"{str(folder)!r} can not: {str(cause).rstrip('.')}.",
             "Free some disk, mend the folder's permissions, or name another in DASHAPP_CACHE_DIR.",
+        )
+
+
+class ObjectStoreUnavailable(StoreUnavailable):
+    def __init__(self, url: str, endpoint: str | None, cause: object) -> None:
+        where = f"{url!r} at {endpoint}" if endpoint else repr(url)
+        DashappError.__init__(
+            self,
+            "Traces are kept in an object store, which must answer.",
+            f"{where} did not, though it was asked several times: {str(cause).rstrip('.')}.",
+            "Try again in a moment: nothing that was kept is lost. If this repeats, whoever runs this server should "
+            "look at DASHAPP_STORE, DASHAPP_STORE_ENDPOINT, the credentials and the object store itself.",
         )
 
 

@@ -68,7 +68,9 @@ class Metrics:
         self._gauge("dashapp_works_running", "Analyses that run.", lambda: works.n_in("running"))
         self._gauge("dashapp_works_waiting", "Analyses that wait for a place.", lambda: works.n_in("queued"))
         self._gauge("dashapp_store_bytes", "What the cache holds.", lambda: source.store.stats().size_bytes)
-        self._gauge("dashapp_store_limit_bytes", "Most that it may hold.", lambda: source.store.size_limit_bytes)
+        self._gauge(
+            "dashapp_store_limit_bytes", "Most that it may hold.", lambda: source.store.stats().limit_bytes or math.inf
+        )
         self._gauge("dashapp_store_traces", "Traces that it holds.", lambda: source.store.stats().n_traces)
 
     def _gauge(self, name: str, says: str, value: Callable[[], float]) -> None:

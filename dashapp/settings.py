@@ -113,6 +113,24 @@ def _count(name: str, value: str) -> int | None:
     return int(value)
 
 
+def _bucket(name: str, value: str) -> str | None:
+    value = value.strip()
+    if value.lower() == "auto":
+        return None
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", value, flags=re.ASCII):
+        raise BadSetting(name, value, "is s3:// with a bucket and perhaps a prefix, or 'auto'", "s3://traces/gpt2")
+    return value.rstrip("/")
+
+
+def _endpoint(name: str, value: str) -> str | None:
+    value = value.strip()
+    if value.lower() == "auto":
+        return None
+    if not re.fullmatch(r"https?://[^\s/@]+/?", value):
+        raise BadSetting(name, value, "is http:// or https:// and a host, or 'auto'", "http://127.0.0.1:9000")
+    return value.rstrip("/")
+
+
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def parse(name: str, value: str) -> str:
         if value not in choices:
@@ -147,6 +165,15 @@ class Settings:
     )
     cache_size: int | None = _setting(
         None, _size, "Most that traces may take on disk, such as 8GB; 'auto' is 8 GB or a quarter of the free disk."
+    )
+    store: str | None = _setting(
+        None,
+        _bucket,
+        "Object store that several machines keep traces, runs and long links in, such as s3://bucket/prefix; 'auto' "
+        "is the cache folder. Its credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    )
+    store_endpoint: str | None = _setting(
+        None, _endpoint, "Address of the object store's server; 'auto' is Amazon's, or what AWS_ENDPOINT_URL says."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
         "auto", _one_of("auto", "cpu", "cuda", "mps"), "Device that models run on."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from dashapp.model.gpt2 import GPT2
     from dashapp.settings import Settings
+    from tests.buckets import Bucket
+    from tests.relay import Relay
 
 
 # On a busy machine any example may take long; a test that looks for hangs sets a limit of its own.
@@ -65,3 +69,24 @@ def client(app: Dash) -> FlaskClient:
     """Somebody who asks the app without a browser."""
     client: FlaskClient = app.server.test_client()
     return client
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[Relay]:
+    """A server with the S3 interface behind a relay, with credentials for it in the environment."""
+    from tests.buckets import serving  # most tests need no object store
+
+    with serving() as relay:
+        yield relay
+
+
+BUCKET_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def bucket(bucket_server: Relay) -> Iterator[Bucket]:
+    """An empty bucket."""
+    from tests.buckets import new_bucket
+
+    with new_bucket(bucket_server, f"bucket-{next(BUCKET_NUMBERS)}") as made:
+        yield made

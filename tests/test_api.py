@@ -28,6 +28,7 @@ from dashapp.model.tokenizer import END_OF_TEXT_ID
 from dashapp.settings import Settings
 from dashapp.store.disk import TraceStore
 from dashapp.traces.run import RunStep
+from tests.buckets import Bucket
 from tests.doubles import TINY_TEXT, save_model_folder, tiny_model
 
 
@@ -208,6 +209,25 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(
     assert trace.n_tokens == 3
     assert len(run.steps) == 2
     assert caplog.text.count("Going on without a cache.") == 2
+
+
+def test_what_one_machine_computed_another_finds_in_their_object_store(
+    model: GPT2, bucket: Bucket, tmp_path: Path
+) -> None:
+    one, other = (
+        Settings(cache_dir=tmp_path / name, store=bucket.url, store_endpoint=bucket.endpoint) for name in ("a", "b")
+    )
+    passes = count_passes(model)
+    trace = api.trace(model, "The cat", settings=one)
+    run = api.generate(model, "The cat", max_new_tokens=2, settings=one)
+    n_passes = len(passes)
+    found = api.trace(model, "The cat", settings=other)
+    np.testing.assert_array_equal(found.resid_post, trace.resid_post)
+    assert api.generate(model, "The cat", max_new_tokens=2, settings=other).text == run.text
+    assert len(passes) == n_passes
+    bucket.relay.is_gone = True
+    assert api.trace(model, "The cat", settings=other).n_tokens == 3  # with a line in the log, and computed again
+    assert len(passes) == n_passes + 1
 
 
 def test_a_disk_that_fills_up_loses_nothing(

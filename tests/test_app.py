@@ -18,7 +18,11 @@ from flask.testing import FlaskClient
 
 from dashapp import ids
 from dashapp.app import HEADERS, LARGEST_REQUEST, create_app, manager_of, open_source
+from dashapp.errors import ObjectStoreUnavailable
 from dashapp.jobs.request import EXAMPLE
+from dashapp.panels.cache_facts import held_by
+from dashapp.panels.catalogue import draw_panel
+from dashapp.panels.source import Source
 from dashapp.settings import Settings
 from dashapp.shell.plotly_script import ADDRESS as PLOTLY_JS
 
@@ -275,6 +279,26 @@ def test_what_cannot_be_asked_is_refused_with_its_reason(
     answer = ask(client, EXAMPLE.as_json() | {"model": "tiny", "prompt": "Hi"} | change)
     assert answer["kind"] == "refused"
     assert sentence in f"{answer['rule']} {answer['instance']} {answer['remedy']}"
+
+
+def test_a_store_that_does_not_answer_is_said_in_words_wherever_a_trace_is_asked_for(
+    app: Dash, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.server.app_context():
+        store = Source.here().store
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ObjectStoreUnavailable("s3://traces", None, "it is down")
+
+    for name in ("get_trace", "get_run", "stats"):
+        monkeypatch.setattr(store, name, refuse)
+    view = {"key": "a" * 64, "pos": 0, "layer": None, "head": None, "direction": "looks_at"}
+    for path in ("/strip-attention", "/strip-measures"):
+        answer = client.post(path, json=view)
+        assert (answer.status_code, "'s3://traces' did not" in answer.get_json()["fault"]) == (200, True)
+    with app.server.app_context():
+        assert "'s3://traces' did not" in draw_panel(view, {"panel": "next-tokens", "slot": "a"})[2]
+        assert "'s3://traces' did not" in held_by(store)
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,9 @@ ROOMS = {
     "dashapp.store": Room(
         frozenset({"numpy", "safetensors", "diskcache"}), ("dashapp.traces", "dashapp.store"), WITH_TORCH
     ),
-    "dashapp.store.remote": Room(
-        frozenset({"numpy", "safetensors", "diskcache", "boto3", "botocore"}),
-        ("dashapp.traces", "dashapp.store"),
-        WITH_TORCH,
-    ),
+    "dashapp.store.objects": Room(frozenset({"boto3", "botocore"})),
+    "dashapp.store.remote_locks": Room(ours=("dashapp.store.objects",)),
+    "dashapp.store.remote_file": Room(frozenset({"numpy"}), ("dashapp.model.tensorfile", "dashapp.store")),
     "dashapp.analysis": Room(
         frozenset({"numpy", "scipy", "networkx"}),
         ("dashapp.traces", "dashapp.analysis", "dashapp.model.weights", "dashapp.model.sampling"),

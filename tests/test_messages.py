@@ -40,6 +40,10 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "UnknownAllowedModel": ({"name": "gtp2", "known": ["demo", "gpt2"]}, ("'gtp2'", "'gpt2', 'demo'")),
     "PortTaken": ({"host": "127.0.0.1", "port": 8050, "cause": "in use"}, ("127.0.0.1:8050", "DASHAPP_PORT=8051")),
     "TransformersMissing": ({"cause": "No module named 'transformers'"}, ("pip install transformers",)),
+    "ScaleMissing": (
+        {"what": "An object store", "cause": "No module named 'boto3'"},
+        ("An object store needs", "'.[scale]'"),
+    ),
     "NoModelNamed": ({}, ()),
     "UnknownModel": ({"name": "gpt3", "known": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
     "ModelNotAllowed": ({"name": "gpt2-xl", "allowed": ["demo", "gpt2"]}, ("'gpt2', 'demo'",)),
@@ -87,6 +91,10 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "NotATrace": ({"path": Path("a.txt"), "problem": "it is text"}, ()),
     "TraceTooLarge": ({"size_bytes": 343_000_000, "limit_bytes": 99_940_000}, ("343 MB", "99.9 MB")),
     "StoreUnavailable": ({"folder": Path("cache"), "cause": OSError(13, "Permission denied")}, ()),
+    "ObjectStoreUnavailable": (
+        {"url": "s3://traces/gpt2", "endpoint": "http://127.0.0.1:9000", "cause": "connection refused"},
+        ("'s3://traces/gpt2' at http://127.0.0.1:9000 did not", "connection refused."),
+    ),
     "UnwritableFile": ({"path": "/a/b.trace", "cause": "it is a folder"}, ("'/a/b.trace'", "it is a folder")),
     "EmptySetting": ({"name": "top_k"}, ("Top-k must be a number. Here it is empty.",)),
     "NotText": ({"position": 6}, ("Byte 7",)),

@@ -13,7 +13,7 @@ from dashapp.model.generation import draw_tokens
 from dashapp.model.gpt2 import GPT2, KeyValueCache
 from dashapp.model.sampling import SamplingSettings
 from dashapp.model.tokenizer import token_text
-from dashapp.store.disk import TraceStore
+from dashapp.store.contract import Store
 from dashapp.traces.keys import run_key
 from dashapp.traces.run import RUN_FORMAT, Run, RunStep, new_run
 
@@ -28,7 +28,7 @@ def continue_prompt(
     prompt_ids: np.ndarray,
     settings: SamplingSettings,
     *,
-    store: TraceStore | None,
+    store: Store | None,
     cache: KeyValueCache | None = None,
     watch: Watch = lambda steps: False,
 ) -> Run:

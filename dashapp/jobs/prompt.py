@@ -16,7 +16,7 @@ from dashapp.jobs.tracing import trace_tokens
 from dashapp.model.checkpoint import dtype_name
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.tokenizer import token_texts
-from dashapp.store.disk import TraceStore
+from dashapp.store.contract import Store
 from dashapp.traces.keys import run_key
 from dashapp.traces.run import RUN_FORMAT, RunStep
 
@@ -41,7 +41,7 @@ class Unwatched:
         return False
 
 
-def run_prompt(context: Context, request: PromptRequest, *, model: GPT2, store: TraceStore) -> dict[str, Any]:
+def run_prompt(context: Context, request: PromptRequest, *, model: GPT2, store: Store) -> dict[str, Any]:
     """The run and trace of a request by a loaded model, kept in the store: what `described` says of them.
 
     A stop while tokens are drawn ends the text there, and what was drawn is traced; a second look after that is not

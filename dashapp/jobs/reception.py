@@ -25,7 +25,7 @@ from dashapp.jobs.request import PromptRequest
 from dashapp.model.opened import Models
 from dashapp.model.tokenizer import shortened, token_texts
 from dashapp.model.weights import Weights
-from dashapp.store.disk import TraceStore
+from dashapp.store.contract import Store
 from dashapp.traces.keys import run_key, trace_key
 from dashapp.traces.names import TRACE_FORMAT, trace_bytes
 from dashapp.traces.run import RUN_FORMAT
@@ -43,7 +43,7 @@ class Reception:
 
     models: Models
     dtype: str
-    store: TraceStore
+    store: Store
     place: Callable[[str, str], int]
     count: Callable[[str], None] = lambda _: None
 

@@ -10,7 +10,7 @@ import numpy as np
 from dashapp.errors import DamagedTrace, StoreError
 from dashapp.model.checkpoint import dtype_name, weights_of
 from dashapp.model.gpt2 import GPT2
-from dashapp.store.disk import TraceStore
+from dashapp.store.contract import Store
 from dashapp.traces.capture import Progress, capture, no_progress
 from dashapp.traces.keys import trace_key
 from dashapp.traces.names import TRACE_FORMAT, trace_bytes
@@ -23,7 +23,7 @@ def trace_tokens(
     model: GPT2,
     token_ids: np.ndarray,
     *,
-    store: TraceStore | None,
+    store: Store | None,
     progress: Progress = no_progress,
     while_waiting: Callable[[], None] = lambda: None,
 ) -> Trace:

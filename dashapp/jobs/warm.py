@@ -19,7 +19,8 @@ from dashapp.model.registry import HUB_MODELS, is_here
 from dashapp.model.tokenizer import encode
 from dashapp.model.weights import Weights
 from dashapp.settings import Settings
-from dashapp.store.disk import TraceStore, open_store
+from dashapp.store.contract import Store, StoreAddress
+from dashapp.store.opened import open_store
 
 # Ctrl-C reaches every process of a terminal. It is meant for the server, which then ends its jobs.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -52,6 +53,6 @@ def _loaded(weights: Weights, name: str) -> GPT2:  # noqa: ARG001  weights: what
     return load_model(models.to_compute_with(name), dtype=settings.dtype, device=settings.device)
 
 
-def ready_store() -> TraceStore:
+def ready_store() -> Store:
     """The store, with connections of this process's own."""
-    return open_store(settings.cache_dir, settings.cache_size)
+    return open_store(StoreAddress.of(settings))

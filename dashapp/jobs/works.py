@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from dashapp.errors import JobLost, JobStopped, JobTimedOut, TraceGone
 from dashapp.jobs.outcome import failure
-from dashapp.store.disk import TraceStore, open_store
+from dashapp.store.contract import Store, StoreAddress
+from dashapp.store.opened import open_store
 
 WORKS: Final = "dashapp.works"  # where an app keeps its `Works`, among Flask's extensions
 
@@ -108,7 +108,7 @@ class Work:
         text = json.dumps({**said, "arguments": self.arguments}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def order(self, store: TraceStore) -> dict[str, Any]:
+    def order(self, store: Store) -> dict[str, Any]:
         """What a job's process is told, as JSON; `id` as in a request for a run."""
         return {
             "id": self.key,
@@ -116,7 +116,7 @@ class Work:
             "patience": KINDS[self.kind].patience,
             "trace": self.trace,
             "arguments": dict(self.arguments),
-            "store": [str(store.folder), store.size_limit_bytes],
+            "store": store.address.as_json(),
         }
 
 
@@ -180,7 +180,7 @@ class _Entry:
 class Works:
     """The desk. One to a web process; safe to be asked by several threads. clock: seconds that only go forward."""
 
-    def __init__(self, bench: Bench, store: TraceStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bench: Bench, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bench, self._store, self._clock = bench, store, clock
         self._entries: dict[str, _Entry] = {}  # by key, in the order of first asking
         self._lock = threading.Lock()
@@ -343,8 +343,7 @@ def run_work(context: Context, order: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises: TraceGone, JobStopped, TraceTooLarge, StoreUnavailable, and what the function of its kind raises.
     """
-    folder, size_limit_bytes = order["store"]
-    store, key = open_store(Path(folder), size_limit_bytes), order["id"]
+    store, key = open_store(StoreAddress.from_json(order["store"])), order["id"]
 
     def heed_stop() -> None:
         if context.should_stop():

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -58,6 +58,44 @@ class TensorEntry:
     stop: int
 
 
+class Tensors(Protocol):
+    """Tensors by name that lie somewhere: in a file here, or elsewhere, where only what is read is fetched."""
+
+    @property
+    def path(self) -> object:
+        """What an error calls the place."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
+
+    @property
+    def entries(self) -> Mapping[str, TensorEntry]: ...
+
+    def array(self, name: str, index: int | None = None) -> np.ndarray:
+        """A tensor, or its slice `index` along the first axis. Raises: DamagedFile when it is no longer there."""
+
+    def is_whole(self) -> bool:
+        """Whether all bytes can still be read."""
+
+    def fetch_again(self, name: str, index: int | None) -> bool:
+        """Whether the bytes that `array` gave were a copy, which was given up: the next time it is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorLayout:
+    """What the header of a safetensors file says. data_start: bytes before the first tensor's."""
+
+    metadata: dict[str, str]
+    entries: dict[str, TensorEntry]
+    data_start: int
+
+    @classmethod
+    def read(cls, path: object, file: BinaryIO, size: int) -> TensorLayout:
+        """The layout of a file of `size` bytes, which stands at its beginning. Raises: DamagedFile."""
+        data_start, header = _read_header(path, file, size)
+        return cls(_metadata_of(path, header), _entries_of(path, header, size - data_start), data_start)
+
+
 class TensorFile:
     """A safetensors file, checked against its own size when opened and memory-mapped after.
 
@@ -71,12 +109,10 @@ class TensorFile:
         weakref.finalize(self, os.close, self._descriptor)
         self._size = size = os.fstat(self._descriptor).st_size
         with open(self._descriptor, "rb", closefd=False) as file:
-            data_start, header = _read_header(path, file, size)
+            layout = TensorLayout.read(path, file, size)
             # Copy-on-write: torch wraps only writable arrays without a warning, and nothing ever reaches the file.
             self._bytes = np.memmap(file, dtype=np.uint8, mode="c")
-        self.metadata = _metadata_of(path, header)
-        self.entries = _entries_of(path, header, size - data_start)
-        self._data_start = data_start
+        self.metadata, self.entries, self._data_start = layout.metadata, layout.entries, layout.data_start
 
     def is_whole(self) -> bool:
         """Whether the file still has all its bytes: reading a map past the end of a file kills the process (SIGBUS).
@@ -98,10 +134,15 @@ class TensorFile:
         entry = self.entries[name]
         return self.raw(name).view(DTYPES[entry.code]).reshape(entry.shape)
 
-    def array(self, name: str) -> np.ndarray:
-        """The tensor, memory-mapped; bfloat16 is widened to float32, which copies."""
+    def array(self, name: str, index: int | None = None) -> np.ndarray:
+        """The tensor, or a slice of it, memory-mapped; bfloat16 is widened to float32, which copies."""
         stored = self.stored(name)
-        return widen_bfloat16(stored) if self.entries[name].code == "BF16" else stored
+        part = stored if index is None else stored[index]
+        return widen_bfloat16(part) if self.entries[name].code == "BF16" else part
+
+    def fetch_again(self, name: str, index: int | None) -> bool:  # noqa: ARG002  of `Tensors`
+        """No: this file is the only one."""
+        return False
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -183,7 +224,7 @@ def _header_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str])
     return len(text).to_bytes(8, "little") + text
 
 
-def _read_header(path: Path, file: BinaryIO, size: int) -> tuple[int, dict[str, object]]:
+def _read_header(path: object, file: BinaryIO, size: int) -> tuple[int, dict[str, object]]:
     prefix = file.read(8)
     length = int.from_bytes(prefix, "little")
     if len(prefix) < 8 or length > min(size - 8, MAX_HEADER_BYTES):
@@ -198,14 +239,14 @@ def _read_header(path: Path, file: BinaryIO, size: int) -> tuple[int, dict[str, 
     return 8 + length, header
 
 
-def _metadata_of(path: Path, header: dict[str, object]) -> dict[str, str]:
+def _metadata_of(path: object, header: dict[str, object]) -> dict[str, str]:
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise DamagedFile(path, "its metadata is not a table of strings")
     return metadata
 
 
-def _entries_of(path: Path, header: dict[str, object], n_bytes: int) -> dict[str, TensorEntry]:
+def _entries_of(path: object, header: dict[str, object], n_bytes: int) -> dict[str, TensorEntry]:
     entries = {name: _entry(path, name, row) for name, row in header.items() if name != "__metadata__"}
     position = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)):
@@ -217,7 +258,7 @@ def _entries_of(path: Path, header: dict[str, object], n_bytes: int) -> dict[str
     return entries
 
 
-def _entry(path: Path, name: str, row: object) -> TensorEntry:
+def _entry(path: object, name: str, row: object) -> TensorEntry:
     match row:
         case {"dtype": str(code), "shape": [*shape], "data_offsets": [int(start), int(stop)]} if (
             code in DTYPES

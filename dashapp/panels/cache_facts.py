@@ -10,10 +10,10 @@ from dash import Input, Output, callback, ctx, html
 from dash.exceptions import PreventUpdate
 
 from dashapp import ids
-from dashapp.errors import in_megabytes
+from dashapp.errors import StoreError, in_megabytes
 from dashapp.panels.panel import aria
 from dashapp.panels.source import Source
-from dashapp.store.disk import StoreStats
+from dashapp.store.contract import Store, StoreAddress, StoreStats
 
 KEPT: Final = (
     "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them) and results "
@@ -22,6 +22,12 @@ KEPT: Final = (
     "time goes first."
 )
 NOT_CLEARED: Final = "Links that hold a very long prompt keep it; on the command line, {command} removes those too."
+KEPT_FAR: Final = (
+    "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them) and results "
+    "of longer computations. Prompts are private: all of it lies in the object store {url}, and copies of what was "
+    "looked at in {folder} on each machine that serves. Who else may read it, and how long it is kept, is for whoever "
+    "runs the object store to say."
+)
 EVERYBODY: Final = "It clears them for everybody who uses this server."
 
 
@@ -31,9 +37,9 @@ def layout(source: Source) -> html.Section:
         [
             html.H2("Cache", id="cache-title"),
             html.P("What is kept of the prompts, and where?", className="question"),
-            html.P(held(source.store.stats()), id=ids.CACHE_HELD),
-            html.P(KEPT.format(folder=said_folder(source.store.folder)), className="foot"),
-            html.P(not_cleared(source.store.folder), className="foot"),
+            html.P(held_by(source.store), id=ids.CACHE_HELD),
+            html.P(kept(source.store.address), className="foot"),
+            html.P(not_cleared(source.store.address), className="foot"),
             html.Div(
                 [
                     html.Button("Clear the cache", id=ids.CACHE_CLEAR, className="quiet", type="button"),
@@ -79,10 +85,25 @@ def answer(*n_clicks: int | None) -> tuple[str, str, bool, bool, bool, bool]:
     return held(before), "", False, True, True, True
 
 
+def held_by(store: Store) -> str:
+    """How much a store holds, or why that cannot be told."""
+    try:
+        return held(store.stats())
+    except StoreError as error:
+        return str(error)
+
+
+def kept(address: StoreAddress) -> str:
+    """What is kept, and where."""
+    folder = said_folder(address.folder)
+    return KEPT.format(folder=folder) if address.url is None else KEPT_FAR.format(url=address.url, folder=folder)
+
+
 def held(stats: StoreStats) -> str:
     """How much there is, of how much there may be."""
-    share = f"{in_megabytes(stats.size_bytes)} of at most {in_megabytes(stats.limit_bytes)}"
-    return f"{_counted(stats)}: {share}."
+    at_least = "" if stats.is_all else "at least "
+    limit = "" if stats.limit_bytes is None else f" of at most {in_megabytes(stats.limit_bytes)}"
+    return f"{_counted(stats)}: {at_least}{in_megabytes(stats.size_bytes)}{limit}."
 
 
 def question(stats: StoreStats) -> str:
@@ -98,10 +119,12 @@ def cleared(before: StoreStats) -> str:
     )
 
 
-def not_cleared(folder: Path) -> list[str | html.Code]:
-    """What clearing leaves, and the command that removes it, as it must be typed for this folder."""
+def not_cleared(address: StoreAddress) -> list[str | html.Code]:
+    """What clearing leaves, and the command that removes it, as it must be typed for this store."""
     before, after = NOT_CLEARED.split("{command}")
-    return [before, html.Code(f"dashapp cache --clear --cache-dir {shlex.quote(str(folder))}"), after]
+    flags = {"--cache-dir": str(address.folder), "--store": address.url, "--store-endpoint": address.endpoint}
+    said = [f"{flag} {shlex.quote(value)}" for flag, value in flags.items() if value is not None]
+    return [before, html.Code(" ".join(["dashapp cache --clear", *said])), after]
 
 
 def said_folder(folder: Path) -> str:
@@ -111,6 +134,7 @@ def said_folder(folder: Path) -> str:
 
 
 def _counted(stats: StoreStats) -> str:
+    more = "" if stats.is_all else "+"
     counts = ((stats.n_traces, "trace"), (stats.n_runs, "run"), (stats.n_results, "result"))
-    first, second, third = (f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counts)
+    first, second, third = (f"{n:,}{more} {word}{'' if n == 1 else 's'}" for n, word in counts)
     return f"{first}, {second} and {third}"

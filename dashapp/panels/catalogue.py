@@ -119,10 +119,10 @@ def draw_panel(view: object, view_id: object) -> tuple[Any, Any, str]:
     panel = _panel_of(view_id)
     if panel is None or not isinstance(view, dict):
         raise PreventUpdate
-    trace = Source.here().trace(view.get("key"))
-    if trace is None:
-        return no_update, "", GONE
     try:
+        trace = Source.here().trace(view.get("key"))
+        if trace is None:
+            return no_update, "", GONE
         drawn = drawn_for(panel, trace, view)
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Drew nothing for %s: %s", panel.name, error)

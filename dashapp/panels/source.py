@@ -10,7 +10,7 @@ from flask import Flask, current_app
 from dashapp.errors import ModelError
 from dashapp.model.opened import Models
 from dashapp.model.weights import Weights
-from dashapp.store.disk import TraceStore
+from dashapp.store.contract import Store
 from dashapp.traces.keys import is_key
 from dashapp.traces.record import Trace
 
@@ -25,7 +25,7 @@ class Source:
     """
 
     models: Models
-    store: TraceStore
+    store: Store
     dtype: str
     device: str
 

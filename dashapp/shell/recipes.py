@@ -13,7 +13,7 @@ from flask import current_app
 
 from dashapp import ids
 from dashapp.errors import DashappError
-from dashapp.store.recipes import RecipeStore
+from dashapp.store.contract import Recipes
 
 RECIPES: Final = "dashapp.recipes"  # where an app keeps its store, among Flask's extensions
 
@@ -46,8 +46,8 @@ def opened(key: object) -> dict[str, Any]:
         return {"key": key, **_said(error)}
 
 
-def _store() -> RecipeStore:
-    found: RecipeStore = current_app.extensions[RECIPES]
+def _store() -> Recipes:
+    found: Recipes = current_app.extensions[RECIPES]
     return found
 
 

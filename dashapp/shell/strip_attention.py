@@ -53,10 +53,10 @@ def weights_of(view: object) -> dict[str, Any]:
     """
     if not isinstance(view, dict):
         raise ValueError("a view is an object")
-    trace = Source.here().trace(view.get("key"))
-    if trace is None:
-        return {**view, "fault": GONE}
     try:
+        trace = Source.here().trace(view.get("key"))
+        if trace is None:
+            return {**view, "fault": GONE}
         return {**view, "weights": encoded_weights(trace, view)}
     except DashappError as error:
         return {**view, "fault": str(error)}

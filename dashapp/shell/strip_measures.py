@@ -50,7 +50,11 @@ def add_route(server: Flask) -> None:
         if not isinstance(key, str):
             logger.warning("Told no measures: no trace was named")
             return {}, 400
-        response = jsonify({"key": key, **measures_of(Source.here().trace(key))})
+        try:
+            told = measures_of(Source.here().trace(key))
+        except DashappError as error:  # the store cannot be read
+            told = {"fault": str(error)}
+        response = jsonify({"key": key, **told})
         response.headers["Cache-Control"] = "no-store"
         return response
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,9 +24,9 @@ import numpy as np
 
 from dashapp.errors import DamagedTrace, NotATrace, StoreUnavailable, TraceTooLarge
 from dashapp.store import locks
+from dashapp.store.contract import COPIES, StoreAddress, StoreStats, checked
 from dashapp.store.files import FileCache
 from dashapp.store.index import SUFFIX
-from dashapp.traces.keys import is_key
 from dashapp.traces.record import Heal, Trace
 from dashapp.traces.result import Result
 from dashapp.traces.run import Run
@@ -41,17 +40,6 @@ ROOMS: Final = ("traces", "runs", "results")
 ORPHAN_AGE_S: Final = 600.0  # a writer that wrote nothing for ten minutes is taken for dead
 
 Kept = TypeVar("Kept", Trace, Run, Result)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreStats:
-    """What the store holds: size_bytes of n_traces, n_runs and n_results together, of at most limit_bytes."""
-
-    n_traces: int
-    n_runs: int
-    n_results: int
-    size_bytes: int
-    limit_bytes: int
 
 
 class TraceStore:
@@ -69,6 +57,11 @@ class TraceStore:
         self._traces, self._runs, self._results = self._rooms = [FileCache(self.folder / room) for room in ROOMS]
         self._locks = self.folder / "locks"
 
+    @property
+    def address(self) -> StoreAddress:
+        """What another process opens it by."""
+        return StoreAddress(folder=self.folder, size_limit_bytes=self.size_limit_bytes)
+
     def get_trace(self, key: str, *, heal: Heal | None = None) -> Trace | None:
         """The trace of a key, memory-mapped, or None when it is not here or was damaged.
 
@@ -80,7 +73,7 @@ class TraceStore:
     def put_trace(self, trace: Trace) -> None:
         """Keep a trace, in place of the least recently used ones. Raises: TraceTooLarge, StoreUnavailable."""
         limit_bytes = self._limit_for_traces()
-        self._traces.put(_checked(trace.key), trace.chunks, size_bytes=trace.size_bytes, limit_bytes=limit_bytes)
+        self._traces.put(checked(trace.key), trace.chunks, size_bytes=trace.size_bytes, limit_bytes=limit_bytes)
 
     def get_run(self, key: str) -> Run | None:
         """The run of a key, or None when it is not here or was damaged."""
@@ -89,7 +82,7 @@ class TraceStore:
     def put_run(self, run: Run) -> None:
         """Keep a run. Raises: TraceTooLarge, StoreUnavailable."""
         limit_bytes = self.size_limit_bytes // RUN_SHARE
-        self._runs.put(_checked(run.key), run.chunks, size_bytes=run.size_bytes, limit_bytes=limit_bytes)
+        self._runs.put(checked(run.key), run.chunks, size_bytes=run.size_bytes, limit_bytes=limit_bytes)
         self._traces.make_room(self._limit_for_traces())
 
     def get_result(self, key: str) -> Mapping[str, np.ndarray] | None:
@@ -99,7 +92,7 @@ class TraceStore:
 
     def put_result(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep the arrays of an analysis. Raises: TraceTooLarge, StoreUnavailable."""
-        result = Result.of(_checked(key), arrays)
+        result = Result.of(checked(key), arrays)
         limit_bytes = self.size_limit_bytes // RESULT_SHARE
         self._results.put(key, result.chunks, size_bytes=result.size_bytes, limit_bytes=limit_bytes)
         self._traces.make_room(self._limit_for_traces())
@@ -115,13 +108,13 @@ class TraceStore:
 
         while_waiting: called about 20 times a second meanwhile (a heartbeat); what it raises ends the waiting.
         """
-        with locks.locked(self._locks, _checked(key), while_waiting):
+        with locks.locked(self._locks, checked(key), while_waiting):
             yield
 
     def discard(self, key: str) -> None:
         """Remove the trace, run or result of a key, if it is here."""
         for room in self._rooms:
-            room.discard(_checked(key))
+            room.discard(checked(key))
 
     def clear(self) -> None:
         """Remove all traces, runs and results; who reads one at this moment goes on reading."""
@@ -148,6 +141,16 @@ class TraceStore:
         n_removed = sum(room.reconcile(before=before) for room in self._rooms)
         return n_removed + locks.remove_abandoned(self._locks)
 
+    def is_writable(self) -> bool:
+        """Whether a file can be written there now: modes say nothing of a disk that is full or became read-only."""
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(b"x")
+                file.flush()
+        except OSError:
+            return False
+        return True
+
     def close(self) -> None:
         """Close this thread's connections."""
         for room in self._rooms:
@@ -159,7 +162,7 @@ class TraceStore:
         return max(0, self.size_limit_bytes - self._runs.totals()[1] - self._results.totals()[1])
 
     def _get(self, cache: FileCache, key: str, read: Callable[[Path], Kept]) -> Kept | None:
-        path = cache.find(_checked(key))
+        path = cache.find(checked(key))
         if path is None:
             return None
         try:
@@ -185,17 +188,6 @@ class TraceStore:
         return heal_after_removal
 
 
-def new_store(folder: Path, size_limit_bytes: int | None) -> TraceStore:
-    """The store in a folder, with connections of its own; without a limit it is `default_size_limit`."""
-    return TraceStore(folder, size_limit_bytes=size_limit_bytes or default_size_limit(folder))
-
-
-@cache
-def open_store(folder: Path, size_limit_bytes: int | None) -> TraceStore:
-    """The same, opened once a process: not for one that forks, for connections do not survive that."""
-    return new_store(folder, size_limit_bytes)
-
-
 def default_size_limit(folder: Path | str) -> int:
     """8 GB, or a quarter of the free disk where the folder is (or will be), whichever is less.
 
@@ -208,14 +200,8 @@ def default_size_limit(folder: Path | str) -> int:
         free_bytes = shutil.disk_usage(disk).free
     except OSError as error:
         raise StoreUnavailable(folder, error.strerror or error) from error
-    held_bytes = sum(_size_of(path) for room in ROOMS for path in (folder / room).glob(f"*{SUFFIX}"))
+    held_bytes = sum(_size_of(path) for room in (*ROOMS, COPIES) for path in (folder / room).glob(f"*{SUFFIX}"))
     return min(LARGEST_DEFAULT_BYTES, (free_bytes + held_bytes) // 4)
-
-
-def _checked(key: str) -> str:
-    if not is_key(key):
-        raise ValueError(f"a key is 64 hexadecimal digits, not {key!r}")
-    return key
 
 
 def _remove(cache: FileCache, key: str, path: Path, problem: object) -> None:

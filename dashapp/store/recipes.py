@@ -56,10 +56,8 @@ class RecipeStore:
         secret: of this server; with another, texts get other keys, and the keys of before still find theirs.
         Raises: RecipeTooLarge, StoreUnavailable.
         """
-        content = text.encode(errors="replace")  # half a surrogate pair, which no prompt may hold
-        if len(content) > LARGEST_BYTES:
-            raise RecipeTooLarge(len(content), LARGEST_BYTES)
-        key = hmac.new(secret.encode(), PURPOSE + content, hashlib.sha256).hexdigest()[:32]
+        content = recipe_content(text)
+        key = recipe_key(content, secret)
         try:
             if not self._use(key):
                 self._write(key, content)
@@ -139,3 +137,16 @@ class RecipeStore:
                 status = path.stat()
                 found.append(_File(path, status.st_size, status.st_mtime_ns))
         return found
+
+
+def recipe_content(text: str) -> bytes:
+    """What is kept of a text. Raises: RecipeTooLarge."""
+    content = text.encode(errors="replace")  # half a surrogate pair, which no prompt may hold
+    if len(content) > LARGEST_BYTES:
+        raise RecipeTooLarge(len(content), LARGEST_BYTES)
+    return content
+
+
+def recipe_key(content: bytes, secret: str) -> str:
+    """The key of a text: 32 hexadecimal digits, which nobody can guess without the secret."""
+    return hmac.new(secret.encode(), PURPOSE + content, hashlib.sha256).hexdigest()[:32]

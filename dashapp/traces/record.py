@@ -20,7 +20,7 @@ import numpy as np
 from dashapp.errors import DamagedFile, DamagedTrace, NotATrace, WeightsMissing
 from dashapp.model.config import GPT2Config
 from dashapp.model.registry import is_here, locate
-from dashapp.model.tensorfile import TensorFile, read_only, save_tensors, tensor_chunks
+from dashapp.model.tensorfile import DTYPES, TensorFile, Tensors, read_only, save_tensors, tensor_chunks
 from dashapp.model.tokenizer import token_texts
 from dashapp.model.weights import FingerprintCache, Weights
 from dashapp.settings import Settings
@@ -54,7 +54,7 @@ class Trace:
 
     def __init__(
         self,
-        tensors: Mapping[str, np.ndarray] | TensorFile,
+        tensors: Mapping[str, np.ndarray] | Tensors,
         metadata: Mapping[str, str],
         *,
         weights: WeightsLike | None = None,
@@ -83,10 +83,14 @@ class Trace:
             file = TensorFile(path)
         except DamagedFile as error:
             raise DamagedTrace(path, error.problem) from error
-        _check_metadata(path, file)
-        trace = cls(file, file.metadata, weights=weights, heal=heal)
-        trace._check_shapes(path)
-        return trace
+        return cls.of_tensors(file, weights=weights, heal=heal)
+
+    @classmethod
+    def of_tensors(cls, tensors: Tensors, *, weights: WeightsLike | None = None, heal: Heal | None = None) -> Trace:
+        """The trace in tensors that lie anywhere, otherwise as `open`. Raises: NotATrace, DamagedTrace."""
+        _check_metadata(tensors)
+        _check_shapes(tensors)
+        return cls(tensors, tensors.metadata, weights=weights, heal=heal)
 
     def save(self, path: Path | str) -> None:
         """Write the trace to a file that `Trace.open` reads; the file appears whole or not at all."""
@@ -115,18 +119,18 @@ class Trace:
 
         Raises: DamagedTrace when the bytes are not those that were written and nothing can compute them again.
         """
-        stored = self._stored(name)
-        n_checked = n_slices(name, stored.shape)
-        wanted = range(n_checked) if layer is None or n_checked == 1 else [layer % n_checked]
-        damaged = next((i for i in wanted if not self._is_intact(name, i)), None)
-        if damaged is not None:
-            self._recompute(name, damaged)
+        n_checked = n_slices(name, self._shape(name))
+        index = None if layer is None or n_checked == 1 else range(n_checked)[layer]
+        try:
+            stored = self._intact(name, index)
+        except _Damage as damage:
+            self._recompute(name, index, damage)
             return self.read(name, layer)
-        return stored if layer is None else stored[layer]
+        return stored[layer] if layer is not None and index is None else stored
 
     @property
     def n_tokens(self) -> int:
-        return len(self._stored("token_ids"))
+        return self._shape("token_ids")[0]
 
     @cached_property
     def token_ids(self) -> np.ndarray:
@@ -257,36 +261,46 @@ class Trace:
         folder = locate(self.model_name, models_dir=settings.models_dir)
         return Weights.open(folder, name=self.model_name, fingerprints=FingerprintCache(settings.fingerprints_file))
 
-    def _stored(self, name: str) -> np.ndarray:
-        array = self._tensors.array(name) if isinstance(self._tensors, TensorFile) else self._tensors[name]
-        return read_only(array)
+    def _shape(self, name: str) -> tuple[int, ...]:
+        kept = self._tensors
+        return kept[name].shape if isinstance(kept, Mapping) else kept.entries[name].shape
 
     def _all_tensors(self) -> dict[str, np.ndarray]:
         for name in TENSORS:  # first all checks: one that fails may put all tensors in the place of those in the file
             self.read(name)
-        return {name: self._stored(name) for name in [*TENSORS, CHECKSUMS]}
+        kept = self._tensors
+        checks = kept[CHECKSUMS] if isinstance(kept, Mapping) else kept.array(CHECKSUMS)
+        return {**{name: self.read(name) for name in TENSORS}, CHECKSUMS: checks}
 
-    def _check_shapes(self, path: Path) -> None:
-        expected = tensor_shapes(self.config, self.n_tokens)
-        for name, shape in expected.items():
-            if self._stored(name).shape != shape or self._stored(name).dtype != TENSORS[name].dtype:
-                raise DamagedTrace(path, f"{name!r} does not have the shape {shape} and dtype {TENSORS[name].dtype}")
-        if self._stored(CHECKSUMS).shape != (n_checks(expected),):
-            raise DamagedTrace(path, "it does not have a checksum for each slice")
+    def _intact(self, name: str, index: int | None) -> np.ndarray:
+        """A stored tensor, or a slice of it, with the bytes that were written. Raises: _Damage."""
+        kept = self._tensors
+        if isinstance(kept, Mapping):  # in memory: nothing to check
+            return read_only(kept[name] if index is None else kept[name][index])
+        try:
+            return self._verified_part(kept, name, index)
+        except _Damage:
+            if not kept.fetch_again(name, index):
+                raise
+            return self._verified_part(kept, name, index)
 
-    def _is_intact(self, name: str, index: int) -> bool:
-        if not isinstance(self._tensors, TensorFile):
-            return True
-        if not self._tensors.is_whole():
-            return False
-        if (name, index) in self._verified:
-            return True
-        stored = self._stored(name)
-        bytes_of_slice = stored[index] if n_slices(name, stored.shape) > 1 else stored
-        intact = crc_of_array(bytes_of_slice) == int(self._stored(CHECKSUMS)[self._place(name) + index])
-        if intact:
-            self._verified.add((name, index))
-        return intact
+    def _verified_part(self, kept: Tensors, name: str, index: int | None) -> np.ndarray:
+        if not kept.is_whole():
+            raise _Damage(index or 0)
+        try:
+            stored, checks = read_only(kept.array(name, index)), kept.array(CHECKSUMS)
+        except DamagedFile as error:  # it is there no longer
+            raise _Damage(index or 0) from error
+        if index is not None:
+            parts = [(index, stored)]
+        else:
+            parts = list(enumerate(stored)) if n_slices(name, stored.shape) > 1 else [(0, stored)]
+        for place, part in parts:
+            if (name, place) not in self._verified:
+                if crc_of_array(part) != int(checks[self._place(name) + place]):
+                    raise _Damage(place)
+                self._verified.add((name, place))
+        return stored
 
     def _place(self, name: str) -> int:
         """Where a tensor's checksums begin."""
@@ -294,18 +308,29 @@ class Trace:
         for other in TENSORS:
             if other == name:
                 return place
-            place += n_slices(other, self._stored(other).shape)
+            place += n_slices(other, self._shape(other))
         raise KeyError(name)
 
-    def _recompute(self, name: str, index: int) -> None:
+    def _recompute(self, name: str, index: int | None, damage: _Damage) -> None:
         with self._healing:  # one thread computes, the others find what it computed
-            if self._is_intact(name, index):
+            kept = self._tensors
+            try:
+                self._intact(name, index)
                 return
-            assert isinstance(self._tensors, TensorFile), "what is in memory is not checked"
+            except _Damage:
+                assert not isinstance(kept, Mapping), "what is in memory is not checked"
             if self._heal is None:
-                raise DamagedTrace(self._tensors.path, f"slice {index} of {name!r} is not what was written")
+                raise DamagedTrace(kept.path, f"slice {damage.index} of {name!r} is not what was written") from damage
             healed = self._heal()
             self._tensors, self._verified, self._heal = healed._tensors, set(), healed._heal
+
+
+class _Damage(Exception):
+    """A slice of a tensor is not what was written. index: which, along the first axis."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index = index
 
 
 def embedding_blocks(weights: WeightsLike, *, dtype: str) -> Iterator[tuple[int, np.ndarray]]:
@@ -354,15 +379,26 @@ def causal_softmax(q: np.ndarray, k: np.ndarray, scale: float) -> np.ndarray:
     return scores
 
 
-def _check_metadata(path: Path, file: TensorFile) -> None:
+def _check_metadata(file: Tensors) -> None:
     if file.metadata.get("kind") != "trace":
-        raise NotATrace(path, "it is a safetensors file of something else")
+        raise NotATrace(file.path, "it is a safetensors file of something else")
     if file.metadata.get("format") != str(TRACE_FORMAT):
         found = file.metadata.get("format")
-        raise NotATrace(path, f"it has the trace format {found} and this version reads {TRACE_FORMAT}")
-    absent = [name for name in [*TENSORS, CHECKSUMS] if name not in file]
+        raise NotATrace(file.path, f"it has the trace format {found} and this version reads {TRACE_FORMAT}")
+    absent = [name for name in [*TENSORS, CHECKSUMS] if name not in file.entries]
     if absent:
-        raise DamagedTrace(path, f"it has no {absent[0]!r}")
+        raise DamagedTrace(file.path, f"it has no {absent[0]!r}")
     checks = file.array(CHECKSUMS)
     if not checks.size or crc_of_strings(file.metadata) != int(checks[0]):
-        raise DamagedTrace(path, "its metadata is not what was written")
+        raise DamagedTrace(file.path, "its metadata is not what was written")
+
+
+def _check_shapes(file: Tensors) -> None:
+    config = GPT2Config(**json.loads(file.metadata["config"]))
+    expected = tensor_shapes(config, math.prod(file.entries["token_ids"].shape))
+    for name, shape in expected.items():
+        entry = file.entries[name]
+        if entry.shape != shape or DTYPES[entry.code] != TENSORS[name].dtype:
+            raise DamagedTrace(file.path, f"{name!r} does not have the shape {shape} and dtype {TENSORS[name].dtype}")
+    if file.entries[CHECKSUMS].shape != (n_checks(expected),):
+        raise DamagedTrace(file.path, "it does not have a checksum for each slice")

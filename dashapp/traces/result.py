@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from dashapp.errors import DamagedFile, DamagedTrace, NotATrace
-from dashapp.model.tensorfile import TensorFile, read_only, tensor_chunks
+from dashapp.model.tensorfile import TensorFile, Tensors, read_only, tensor_chunks
 from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
 
 RESULT_FORMAT: Final = "1"  # of the file; what its arrays mean is in the key, with a format number of its own
@@ -41,13 +41,18 @@ class Result:
             file = TensorFile(path)
         except DamagedFile as error:
             raise DamagedTrace(path, error.problem) from error
+        return cls.of_tensors(file)
+
+    @classmethod
+    def of_tensors(cls, file: Tensors) -> Result:
+        """The result in tensors that lie anywhere, verified whole. Raises: NotATrace, DamagedTrace."""
         named = file.metadata
         if (named.get("kind"), named.get("format")) != ("result", RESULT_FORMAT) or "key" not in named:
-            raise NotATrace(path, "it is not a result of this version")
+            raise NotATrace(file.path, "it is not a result of this version")
         arrays = {name: file.array(name) for name in file.entries}
         checks = arrays.pop(CHECKSUMS, None)
         if checks is None or list(checks) != _checksums(arrays, file.metadata):
-            raise DamagedTrace(path, "it is not what was written")
+            raise DamagedTrace(file.path, "it is not what was written")
         return cls({**arrays, CHECKSUMS: checks}, file.metadata)
 
     def chunks(self) -> Iterator[bytes | memoryview]:

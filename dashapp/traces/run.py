@@ -16,7 +16,7 @@ import numpy as np
 
 from dashapp.errors import DamagedFile, DamagedTrace, NotATrace
 from dashapp.model.sampling import SamplingSettings
-from dashapp.model.tensorfile import TensorFile, read_only, save_tensors, tensor_chunks
+from dashapp.model.tensorfile import TensorFile, Tensors, read_only, save_tensors, tensor_chunks
 from dashapp.model.tokenizer import END_OF_TEXT_ID, decode, token_text
 from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
 from dashapp.traces.keys import run_key, trace_key
@@ -74,15 +74,20 @@ class Run:
             file = TensorFile(path)
         except DamagedFile as error:
             raise DamagedTrace(path, error.problem) from error
+        return cls.of_tensors(file)
+
+    @classmethod
+    def of_tensors(cls, file: Tensors) -> Run:
+        """The run in tensors that lie anywhere, verified whole. Raises: NotATrace, DamagedTrace."""
         if file.metadata.get("kind") != "run" or file.metadata.get("format") != str(RUN_FORMAT):
-            raise NotATrace(path, "it is not a run of this version")
+            raise NotATrace(file.path, "it is not a run of this version")
         names = [*TENSORS, CHECKSUMS]
-        if any(name not in file for name in names):
-            raise DamagedTrace(path, "a part of it is missing")
+        if any(name not in file.entries for name in names):
+            raise DamagedTrace(file.path, "a part of it is missing")
         arrays = {name: file.array(name) for name in names}
         has_types = all(arrays[name].dtype == dtype for name, dtype in TENSORS.items())
         if not has_types or list(arrays[CHECKSUMS]) != _checksums(arrays, file.metadata):
-            raise DamagedTrace(path, "it is not what was written")
+            raise DamagedTrace(file.path, "it is not what was written")
         return cls(arrays, file.metadata)
 
     def save(self, path: Path | str) -> None:

@@ -15,7 +15,8 @@ from dashapp.model.weights import Weights
 from dashapp.panels.cache_facts import cleared, held, not_cleared, question, said_folder
 from dashapp.panels.model_facts import identity_rows, option_rows, parameter_rows, size_rows, where_from
 from dashapp.panels.source import Source
-from dashapp.store.disk import StoreStats, TraceStore
+from dashapp.store.contract import StoreAddress, StoreStats
+from dashapp.store.disk import TraceStore
 from dashapp.store.recipes import RecipeStore
 from tests.doubles import TINY_TEXT, weight_shapes
 
@@ -89,7 +90,7 @@ def test_the_command_said_clears_the_cache_that_the_app_uses(
 ) -> None:
     folder = tmp_path / "a cache"
     RecipeStore(folder / "recipes").put("prompt=my+dear+secret", secret="a secret of a server")
-    _, command, after = not_cleared(folder)
+    _, command, after = not_cleared(StoreAddress(folder=folder))
     assert not isinstance(command, str)
     program, *arguments = shlex.split(command.children)
     assert program == "dashapp"

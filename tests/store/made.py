@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dashapp.model.config import GPT2Config
 from dashapp.model.sampling import SamplingSettings
 from dashapp.traces.names import TENSORS, tensor_shapes
 from dashapp.traces.record import Trace, new_trace, trace_metadata
@@ -16,13 +17,13 @@ from tests.doubles import TINY
 FINGERPRINT = "f" * 64
 
 
-def made_trace(seed: int = 0, *, n_tokens: int = 7) -> Trace:
-    """A trace with the shapes of the tiny model; another seed makes other tokens, and so another key."""
+def made_trace(seed: int = 0, *, n_tokens: int = 7, config: GPT2Config = TINY) -> Trace:
+    """A trace with the shapes of the tiny model or another; another seed makes other tokens, and so another key."""
     generator = np.random.default_rng(seed)
     tensors = {
-        name: _random(generator, shape, TENSORS[name].dtype) for name, shape in tensor_shapes(TINY, n_tokens).items()
+        name: _random(generator, shape, TENSORS[name].dtype) for name, shape in tensor_shapes(config, n_tokens).items()
     }
-    metadata = trace_metadata(TINY, fingerprint=FINGERPRINT, model="tiny", dtype="float32")
+    metadata = trace_metadata(config, fingerprint=FINGERPRINT, model="tiny", dtype="float32")
     return new_trace(tensors, metadata, weights=None)
 
 
