@@ -33,7 +33,8 @@ def table_difference(
         values = np.take(values, np.maximum(others, 0), axis=place)
         shape = [-1 if axis == place else 1 for axis in range(values.ndim)]
         values = np.where((others == NONE).reshape(shape), np.nan, values)
-    quantity = first.quantity if first.quantity == second.quantity else f"{first.quantity} − {second.quantity}"
+    is_one = first.quantity == second.quantity
+    quantity = first.quantity if is_one else f"“{first.quantity}” less “{second.quantity}”"
     return Table(quantity, first.values - values, first.axes)
 
 

@@ -83,7 +83,7 @@ def attention_change(a: Trace, b: Trace, pairs: np.ndarray, *, at: tuple[int, in
     for layer in range(a.config.n_layer):
         in_a, outside_a = _aligned_rows(a, layer, rows[0], pairs[0], is_seen)
         in_b, outside_b = _aligned_rows(b, layer, rows[1], pairs[1], is_seen)
-        js[layer] = _js_bits(in_a, in_b).mean(axis=-1)
+        js[layer] = js_bits(in_a, in_b).mean(axis=-1)
         alone_a[layer], alone_b[layer] = outside_a.mean(axis=-1), outside_b.mean(axis=-1)
     return AttentionChange(js_bits=js, alone_a=alone_a, alone_b=alone_b, n_rows=rows.shape[1], n_possible=n_possible)
 
@@ -156,7 +156,7 @@ def _exponentials(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return weights, sums, (most + np.log(sums))[..., 0]
 
 
-def _js_bits(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+def js_bits(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Jensen–Shannon divergence of distributions over the last axis: H(m) − ½ H(p) − ½ H(q), bits."""
     apart = entr((p + q) / 2).sum(axis=-1) - (entr(p).sum(axis=-1) + entr(q).sum(axis=-1)) / 2
     bits: np.ndarray = np.clip(apart / math.log(2), 0, 1)

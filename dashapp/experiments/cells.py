@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -37,19 +37,22 @@ class CellPatch:
 
     logits: float32 or float64 [d_vocab], after the position that is read. patched, source, target: int32 [token], how
     each of the three runs goes on where the likeliest token is always taken; shorter where the text or the context
-    ends.
+    ends. looks, looks_patched: float32 [layer head key], where the last token of the prompt looks in the target run as
+    it is, and patched.
     """
 
     logits: np.ndarray
     patched: np.ndarray
     source: np.ndarray
     target: np.ndarray
+    looks: np.ndarray
+    looks_patched: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The result as arrays, to be kept."""
-        return {"logits": self.logits, "patched": self.patched, "source": self.source, "target": self.target}
+        return asdict(self)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> CellPatch:
         """The result that `arrays` gave."""
-        return cls(**{name: arrays[name] for name in ("logits", "patched", "source", "target")})
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})

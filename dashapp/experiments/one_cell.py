@@ -14,15 +14,17 @@ import torch
 from torch import Tensor
 
 from dashapp.experiments.cells import N_NEW, Cell, CellPatch
-from dashapp.experiments.sweeps import Places, Site
+from dashapp.experiments.sweeps import Places
+from dashapp.experiments.sweeps import Site as Where
 from dashapp.model.generation import next_token_logits
-from dashapp.model.gpt2 import GPT2, KeyValueCache
-from dashapp.model.tap import NO_TAP, Tap
+from dashapp.model.gpt2 import GPT2, KeyValueCache, at_least_float32
+from dashapp.model.tap import NO_TAP, Site, Tap, TapFunction
 from dashapp.model.tokenizer import END_OF_TEXT_ID
 
 Progress = Callable[[float], None]  # told a share of the whole; may raise to end the work
 
-TAPPED: Final[dict[Site, str]] = {"z_pos": "z"}  # the others: their own name
+PATTERNS: Final[Site] = ("pattern", None)  # of all layers
+TAPPED: Final[dict[Where, str]] = {"z_pos": "z"}  # the others: their own name
 
 
 @torch.inference_mode()
@@ -55,17 +57,44 @@ def patch_cell(
     def put(activation: Tensor, _layer: int | None) -> Tensor:
         return _patched(activation, seen["theirs"], cell, places)
 
+    looks, looks_patched = Looks(), Looks()
+    patched_at: Site = (name, cell.layer)
+    functions: dict[Site, TapFunction] = {PATTERNS: looks_patched, patched_at: put}
+    if name == "pattern":
+        functions[patched_at] = lambda pattern, layer: looks_patched(put(pattern, layer), layer)
     runs: tuple[tuple[np.ndarray, Tap], ...] = (
-        (source_ids, Tap({(name, cell.layer): keep})),
-        (target_ids, NO_TAP),
-        (target_ids, Tap({(name, cell.layer): put})),
+        (source_ids, Tap({patched_at: keep})),
+        (target_ids, Tap({PATTERNS: looks})),
+        (target_ids, Tap(functions)),
     )
     told = []
     for i, (ids, tap) in enumerate(runs):
         told.append(read_on(model, ids, tap, n_new))
         progress((i + 1) / len(runs))
     (_, source), (_, target), (logits, patched) = told
-    return CellPatch(logits=logits, patched=patched, source=source, target=target)
+    return CellPatch(
+        logits=logits,
+        patched=patched,
+        source=source,
+        target=target,
+        looks=looks.rows(),
+        looks_patched=looks_patched.rows(),
+    )
+
+
+class Looks:
+    """Keeps where the last token looks, as patterns [batch head query key] go by, layer by layer."""
+
+    def __init__(self) -> None:
+        self._rows: list[Tensor] = []
+
+    def __call__(self, pattern: Tensor, _layer: int | None) -> Tensor:
+        self._rows.append(at_least_float32(pattern[0, :, -1]))
+        return pattern
+
+    def rows(self) -> np.ndarray:
+        """float32 [layer head key]."""
+        return torch.stack(self._rows).float().cpu().numpy()
 
 
 def _patched(ours: Tensor, theirs: Tensor, cell: Cell, places: Places) -> Tensor:

@@ -106,7 +106,8 @@ def _map(table: Table, texts: Sequence[str], is_of_tokens: Sequence[bool], frame
     summary = f"a − b: {table.quantity}, {n_row} by {n_column} cells."
     figure = token_map([heat], across=axes[1], rows=axes[0], frame=frame, summary=summary, height=height)
     figure.update_layout(margin_t=64, height=figure.layout.height + 56)
-    return figure.update_yaxes(range=[n_row - 0.5, -0.5])
+    is_upwards = next(iter(table.axes)) == "point"  # of the stream, as in all figures of it
+    return figure.update_yaxes(range=[-0.5, n_row - 0.5] if is_upwards else [n_row - 0.5, -0.5])
 
 
 def _largest(values: np.ndarray, block: int) -> np.ndarray:

@@ -82,7 +82,7 @@ KINDS: Final[dict[str, Kind]] = {
     "patching": Kind(title="Patching", function="dashapp.jobs.patching:patch_trace", version=2),
     "estimate": Kind(title="Attribution patching", function="dashapp.jobs.patching:estimate_trace", version=1),
     "ablation": Kind(title="Ablation", function="dashapp.jobs.patching:ablate_trace", version=2),
-    "cell": Kind(title="One patch", function="dashapp.jobs.patching:patch_cell_of_trace", version=1),
+    "cell": Kind(title="One patch", function="dashapp.jobs.patching:patch_cell_of_trace", version=2),
 }
 
 HOMES: Final = tuple(dict.fromkeys(kind.home for kind in KINDS.values() if kind.home is not None))

@@ -43,7 +43,7 @@ def _words(table: Table, tokens: list[bool], a: Trace, b: Trace) -> list[str]:
     place = np.unravel_index(int(np.abs(away).argmax()), away.shape)
     where = ", ".join(f"{axis} {labels[int(at)]}" for (axis, labels), at in zip(table.axes.items(), place, strict=True))
     most = f"{float(away[place]):+.3g}".replace("-", "−")
-    said = f"a − b of {table.quantity}: largest at {where}, {most}. Blue is more in a; colours are centred on 0."
+    said = f"a − b of {table.quantity}: largest at {where}, {most}. Blue is more in a; 0 has no colour."
     alone = int((align(a.token_ids, b.token_ids).b_of_a == NONE).sum()) if any(tokens) else 0
     left = f"Left empty: {alone:,} of a’s tokens, which have no counterpart." if alone else ""
     block = block_of(table)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
+import plotly.graph_objects as go
 
 from dashapp.analysis.alignment import NONE
 from dashapp.analysis.divergence import divergence, log_softmax
-from dashapp.analysis.table import Table, columns, token_names
+from dashapp.analysis.inner_changes import js_bits
+from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.experiments.cells import N_NEW, Cell, CellPatch
 from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, Site, effect
+from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.patching import signed
 from dashapp.figures.probabilities import Run, Scale, probability_bars
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.figures.tokens import plain_label, running_text
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import largest
@@ -23,9 +26,11 @@ from dashapp.model.tokenizer import token_texts
 from dashapp.panels.beside import told
 from dashapp.panels.formulas import Formula
 from dashapp.panels.output_changes import SCALE
-from dashapp.panels.panel import Drawn, Panel
+from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.panels.patching import DIRECTION, SITE, SITE_NAMES, Question, question
 from dashapp.traces.record import Trace
+
+Show = Literal["tokens", "attention"]
 
 N_TOKENS: Final = 10
 
@@ -33,7 +38,16 @@ N_TOKENS: Final = 10
 NEEDS: Final = {True: "a layer and a head", False: "a layer and a token"}
 
 
-def work(a: Trace, *, pos: int, other_pos: int, head: int | None, scale: Scale, **chosen: Any) -> Work | None:  # noqa: ARG001
+def work(
+    a: Trace,
+    *,
+    pos: int,
+    other_pos: int,
+    head: int | None,
+    scale: Scale,  # noqa: ARG001  as draw has them
+    show: Show,  # noqa: ARG001
+    **chosen: Any,
+) -> Work | None:
     """The patch that is chosen; None where none is, or where it can change nothing. Raises: as `question`."""
     asked = question(a, **chosen)
     cell = _cell(asked, other_pos if asked.into == "b" else pos, chosen["layer"], head)
@@ -53,23 +67,45 @@ def draw(
     other_pos: int,
     head: int | None,
     scale: Scale,
+    show: Show,
     frame: Frame,
     result: Mapping[str, np.ndarray] | None,
     **chosen: Any,
 ) -> Drawn:
-    """Next tokens of both prompts and, once it is computed, of the patched run. Raises: as `question`."""
+    """Next tokens of all three runs, or how heads look differently in the patched one. Raises: as `question`."""
     asked = question(a, **chosen)
     cell = _cell(asked, other_pos if asked.into == "b" else pos, chosen["layer"], head)
     found = CellPatch.from_arrays(result) if result is not None and cell is not None else None
     logits = logits_of(asked, a, chosen["other"], found)
-    ids, shown = likeliest_in_any(logits)
-    figure = probability_bars(ids, shown, texts=token_texts(ids), scale=scale, frame=frame)
+    if show == "tokens":
+        ids, shown = likeliest_in_any(logits)
+        figure = probability_bars(ids, shown, texts=token_texts(ids), scale=scale, frame=frame)
+    else:
+        figure = _changed_looks(found, (a.config.n_layer, a.config.n_head), frame)
     if cell is None:
         foot = f"No patch is chosen. Select {NEEDS[asked.site in HEAD_SITES]}, or click a cell of Activation patching."
     else:
         what = _what(asked, cell)
         foot = f"{what} {_idle(asked, cell) or (_moved(asked, found, logits, frame) if found else 'Being computed.')}"
+    if show == "attention" and found is not None:
+        foot += f" {_most_changed(found, frame)}"
     return Drawn(figure=figure, foot=foot)
+
+
+def changed_looks(found: CellPatch) -> np.ndarray:
+    """How differently each head looks from the last token of the prompt in the patched run: bits, float64 [layer head].
+
+    The Jensen–Shannon divergence of both rows (Lin 1991).
+    """
+    return js_bits(found.looks.astype(np.float64), found.looks_patched.astype(np.float64))
+
+
+def _changed_looks(found: CellPatch | None, shape: tuple[int, int], frame: Frame) -> go.Figure:
+    """The same as a map; without colours while nothing is patched."""
+    values = np.zeros(shape) if found is None else changed_looks(found) * frame.per_bit
+    shown = ScoreMap(title="JS divergence of rows, patched or not", values=values, unit=f" {frame.units}")
+    figure = score_maps([shown], low=0, high=max(1e-6, float(values.max())), frame=frame)
+    return figure.update_layout(meta={**figure.layout.meta, "marks": "head"})
 
 
 def logits_of(asked: Question, a: Trace, b: Trace, found: CellPatch | None) -> dict[Run, np.ndarray]:
@@ -128,13 +164,23 @@ def numbers(
     against: int | None,
     site: Site,
     direction: str,
+    show: Show,
+    units: Units,
     result: Mapping[str, np.ndarray] | None,
 ) -> Table:
-    """Next tokens of both prompts and, where a patch is chosen, of the patched run. Raises: as `question`."""
+    """Next tokens of both prompts and, where a patch is chosen, of the patched run; or how differently heads look.
+
+    Raises: as `question`.
+    """
     ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
     answers = {"target": target, "against": against}
     asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction)  # type: ignore[arg-type]
     found = CellPatch.from_arrays(result) if result is not None else None
+    if show == "attention":
+        shape = (a.config.n_layer, a.config.n_head)
+        values = np.zeros(shape) if found is None else changed_looks(found) * per_bit(units)
+        axes = {"layer": counted(shape[0]), "head": counted(shape[1])}
+        return Table(f"Jensen–Shannon divergence of the last row, patched or not ({units})", values, axes)
     ids, shown = likeliest_in_any(logits_of(asked, a, other, found))
     names = token_names(token_texts(ids), numbers=ids)
     return columns("probability of the next token", "token", names, {str(run): each for run, each in shown.items()})
@@ -173,6 +219,18 @@ def _moved(asked: Question, found: CellPatch, logits: Mapping[Run, np.ndarray], 
     )
 
 
+def _most_changed(found: CellPatch, frame: Frame) -> str:
+    """Which head looks most differently."""
+    bits = changed_looks(found)
+    layer, head = np.unravel_index(int(bits.argmax()), bits.shape)
+    if bits[layer, head] == 0:
+        return "No head looks differently from the last token."
+    most = frame.information(float(bits[layer, head]))
+    return f"From the last token, layer {layer}, head {head} looks most differently: {most}."
+
+
+SHOW: Final = Knob(name="show", label="Show", options={"tokens": "next tokens", "attention": "attention that changes"})
+
 PATCH_CELL: Final = Panel(
     name="patch-cell",
     title="Patch one cell",
@@ -185,13 +243,15 @@ PATCH_CELL: Final = Panel(
         Formula("patching"),
         "The site and direction are those of Activation patching; another one there is another one here. A cell of "
         "that map and this patch are the same number. A clicked token becomes the target.",
+        "Attention that changes compares where the last token of the prompt looks, in every head, in the target’s run "
+        "as it is and patched, as Attention that changed does for two prompts.",
         "Sources: Meng et al. 2022; Wang et al. 2022, Interpretability in the Wild; Zhang & Nanda 2024.",
         "It does not show that this part matters by itself: others can make up for it. A text with the likeliest token "
         "at each step is one of many, and a small change can turn all that follows.",
     ),
     reads=("pos", "n_prompt", "layer", "head", "target", "against"),
     marks="vocabulary",
-    knobs=(SITE, DIRECTION, SCALE),
+    knobs=(SITE, DIRECTION, SHOW, SCALE),
     draw=draw,
     numbers=numbers,
     work=work,

@@ -33,7 +33,7 @@ def test_tokens_without_a_counterpart_are_left_empty_and_short_rows_stay_short()
     turned = align([1, 9, 2, 3], [1, 2, 3])
     found = table_difference(a, b, measure="", names=NAMES[::-1], aligned=turned)
     np.testing.assert_array_equal(found.values, [-4, np.nan, -5])
-    assert found.quantity == "q of b − q of a"
+    assert found.quantity == "“q of b” less “q of a”"
 
 
 def test_both_axes_of_a_pattern_are_aligned() -> None:

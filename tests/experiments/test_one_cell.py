@@ -142,3 +142,23 @@ def test_a_text_ends_with_the_context_and_an_answer_is_kept_as_arrays() -> None:
     again = CellPatch.from_arrays(found.arrays())
     np.testing.assert_array_equal(again.logits, found.logits)
     assert again.patched.dtype == np.int32
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_rows_of_attention_are_those_of_both_runs(exact: GPT2, site: Site) -> None:
+    pair = EVEN
+    places = Places.of_ends(*pair)
+    cell = cells(site, places)[-1]
+    name = "z" if site == "z_pos" else site
+    seen, plain = Tap.reading(name), Tap.reading("pattern")
+    own_logits(exact, pair[0], seen)
+    own_logits(exact, pair[1], plain)
+    found = one(exact, pair, cell, n_new=0)
+    for layer in range(exact.config.n_layer):
+        expected = plain.activations["pattern", layer][0, :, -1]
+        np.testing.assert_allclose(found.looks[layer], expected, atol=1e-6)  # kept as float32
+        if layer < cell.layer:
+            np.testing.assert_array_equal(found.looks_patched[layer], found.looks[layer])
+    if site == "pattern":
+        theirs = seen.activations["pattern", cell.layer][0, cell.head, -1]
+        np.testing.assert_allclose(found.looks_patched[cell.layer, cell.head], theirs, atol=1e-6)

@@ -36,7 +36,7 @@ def traces(text_model: GPT2) -> dict[str, Trace]:
 def chosen(a: Trace, b: Trace, **more: Any) -> dict[str, Any]:
     view = {"other": b, "n_prompt": a.n_tokens, "other_n_prompt": b.n_tokens, "pos": POS, "other_pos": POS}
     view |= {"layer": LAYER, "head": HEAD, "target": None, "against": None}
-    return view | {"site": "resid_pre", "direction": "ab", "scale": "even"} | more
+    return view | {"site": "resid_pre", "direction": "ab", "scale": "even", "show": "tokens"} | more
 
 
 def asked(a: Trace, b: Trace, **more: Any) -> Work:
@@ -132,3 +132,25 @@ def test_the_texts_that_follow_are_told(traces: dict[str, Trace], text_model: GP
     assert "The likeliest text that follows: patched ‘" in shown.foot
     assert "; a ‘" in shown.foot
     assert "; b ‘" in shown.foot
+
+
+def test_attention_that_changes_is_the_divergence_of_both_runs_last_rows(
+    traces: dict[str, Trace], text_model: GPT2
+) -> None:
+    a, b = traces[A], traces[LONGER]
+    result = done(text_model, b, asked(a, b, other_pos=5))
+    shown = drawn(a, b, result, show="attention", other_pos=5)
+    for layer in range(TINY_TEXT.n_layer):
+        for head in range(TINY_TEXT.n_head):
+            p, q = (result[name][layer, head].astype(np.float64) for name in ("looks", "looks_patched"))
+            m = (p + q) / 2
+            apart = sum((r[r > 0] * np.log2(r[r > 0] / m[r > 0])).sum() for r in (p, q)) / 2
+            assert shown.figure.data[0].z[layer][head] == pytest.approx(apart, abs=1e-9)
+    assert np.argmax(result["looks"][0], axis=-1).shape == (TINY_TEXT.n_head,)
+    own = b.read("q", LAYER)  # the target's rows are those of its own trace
+    scores = own[HEAD, -1].astype(np.float64) @ b.read("k", LAYER)[HEAD].astype(np.float64).T
+    weights = np.exp(scores / np.sqrt(TINY_TEXT.d_head))
+    np.testing.assert_allclose(result["looks"][LAYER, HEAD], weights / weights.sum(), atol=1e-5)
+    assert "From the last token, layer" in shown.foot
+    assert shown.figure.layout.meta["marks"] == "head"
+    assert not np.any(drawn(a, b, None, show="attention", other_pos=5).figure.data[0].z)
