@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from dashapp import clientside
 from dashapp.door.keeper import ask_for_password, believe_proxy
+from dashapp.door.questions import refuse_made_up_questions
 from dashapp.door.shares import Shares
 from dashapp.door.visitors import share_out, tell_visitors_apart
 from dashapp.errors import StoreUnavailable
@@ -180,6 +181,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: JobManager)
     report.add_route(app.server)
     typed.add_routes(app.server)
     vocabulary.add_route(app.server)
+    refuse_made_up_questions(app.server, lambda: app.callback_map)
     metrics.watch(app.server, lambda: app.callback_map)
     _add_health(app.server, source, manager)
     _add_headers(app)

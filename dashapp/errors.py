@@ -20,7 +20,7 @@
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   UnwritableFile   WeightsMissing   RecipeGone   RecipeTooLarge
     │   └── StoreUnavailable   ObjectStoreUnavailable
     ├── DoorError         somebody is asked to wait, or to sign in
-    │   ├── ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
+    │   ├── NotAQuestion   ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
     └── JobError          running it again may help
         ├── TooManyWaiting   JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   NotThereYet
         ├── UnexpectedFailure
@@ -638,6 +638,15 @@ class RecipeTooLarge(StoreError):
 
 class DoorError(DashappError):
     """Addressed to who asks the server for more than it gives, or has not signed in."""
+
+
+class NotAQuestion(DoorError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A page asks this server about what it shows.",
+            "The last question is none that its pages ask.",
+            "Reload the page: it may be of an older version of the app.",
+        )
 
 
 class ShareUsedUp(DoorError):

@@ -6,7 +6,6 @@ holds what a visitor wrote: routes, panels, callbacks and models are those that 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,8 @@ from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from dashapp.door.questions import PATH as CALLBACKS
+from dashapp.door.questions import is_asked_by_a_page, is_too_large
 from dashapp.errors import DashappError
 from dashapp.jobs.manager import JobManager
 from dashapp.jobs.works import Works
@@ -24,7 +25,6 @@ from dashapp.panels.source import Source
 from dashapp.traces.names import trace_bytes
 
 PATH: Final = "/metrics"
-CALLBACKS: Final = "/_dash-update-component"
 OTHER: Final = "other"
 ANSWER_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 RUN_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 600)
@@ -116,22 +116,12 @@ def said_of(outputs: Mapping[str, object]) -> str:
     """Which callback a request is for: a panel's name, an output, "poll" for a job that is asked after, or "other"."""
     if "cacheKey" in request.args:
         return "poll"
-    if (request.content_length or 0) > (request.max_content_length or 0):
-        return OTHER  # refused unread
-    asked = request.get_json(silent=True)
-    output = asked.get("output") if isinstance(asked, dict) else None
-    if not isinstance(output, str):
+    asked = None if is_too_large() else request.get_json(silent=True)
+    if not isinstance(asked, dict) or not is_asked_by_a_page(asked, outputs):
         return OTHER
-    if output in outputs:
-        return output.strip(".").split("...")[0].split("@")[0]
-    return panel_of(output)
-
-
-def panel_of(output: str) -> str:
-    """The panel of an output such as `{"name":"graph","panel":"head-grid","slot":"a"}.figure`, if there is one."""
-    text, _, _ = output.strip(".").split("...")[0].rpartition(".")
-    try:
-        panel = json.loads(text)["panel"]
-    except (ValueError, TypeError, KeyError):
-        return OTHER
-    return panel if isinstance(panel, str) and (panel in PANELS or panel in PAIR_PANELS) else OTHER
+    told = asked["outputs"]
+    first = told[0] if isinstance(told, list) else told
+    panel = first["id"].get("panel") if isinstance(first, dict) and isinstance(first["id"], dict) else None
+    if isinstance(panel, str) and (panel in PANELS or panel in PAIR_PANELS):
+        return panel
+    return str(asked["output"]).strip(".").split("...")[0].split("@")[0]

@@ -211,3 +211,31 @@ def test_every_page_opens_whatever_its_query(
         response = client.post(POST, json=body_of(output, known, "head-grid", values))
     assert response.status_code == 200, response.text[:2000]
     assert response.get_json()["response"]["_pages_content"]["children"]
+
+
+def mutated(data: st.DataObject, whole: Any, depth: int = 0) -> Any:
+    """A question with one part of it, however deep, replaced by anything or left out."""
+    if isinstance(whole, dict) and whole and (depth == 0 or data.draw(st.booleans())):
+        name = data.draw(st.sampled_from(sorted(whole)))
+        if data.draw(st.booleans()):
+            return {**whole, name: mutated(data, whole[name], depth + 1)}
+        return {each: value for each, value in whole.items() if each != name}
+    if isinstance(whole, list) and whole and data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(whole) - 1))
+        return [*whole[:place], mutated(data, whole[place], depth + 1), *whole[place + 1 :]]
+    return data.draw(JUNK)
+
+
+@FAST
+@given(data=st.data())
+def test_no_question_of_another_shape_fails(
+    callbacks: dict[str, dict[str, Any]], client: FlaskClient, key: str, data: st.DataObject
+) -> None:
+    output = data.draw(st.sampled_from(sorted(name for name in callbacks if "_pages" not in name)))
+    known = callbacks[output]
+    values = [right(key, "head-grid")[0] for _ in (*known["inputs"], *known["state"])]
+    body = json.dumps(mutated(data, body_of(output, known, "head-grid", values)))
+    query = data.draw(st.sampled_from(["", "?cacheKey=x&job=1", "?oldJob=1&endId=x", "?cacheKey=" + "a" * 999]))
+    with no_failure():
+        response = client.post(POST + query, data=body, content_type="application/json")
+    assert response.status_code in (200, 204, 400), response.text[:2000]

@@ -104,6 +104,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     ),
     "RecipeGone": ({"key": "0123456789abcdef0123456789abcdef"}, ("'01234567'",)),
     "RecipeTooLarge": ({"size_bytes": 1_234_567, "limit_bytes": 1_000_000}, ("1,234,567", "1,000,000")),
+    "NotAQuestion": ({}, ()),
     "ShareUsedUp": (
         {"full_s": 1200, "each_minute_s": 15, "wait_s": 61.6},
         ("1,200 s of this server's processor", "and 15 s more", "Wait 62 s"),

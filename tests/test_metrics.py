@@ -9,12 +9,13 @@ from dash import Dash
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.visitor import Visitor, view_of
 from dashapp import ids
 from dashapp.app import METRICS, manager_of
 from dashapp.errors import JobTimedOut, StoreUnavailable
 from dashapp.jobs.outcome import failure
 from dashapp.jobs.request import EXAMPLE
-from dashapp.metrics import PATH, panel_of
+from dashapp.metrics import PATH
 from dashapp.model.gpt2 import GPT2
 from dashapp.panels.source import Source
 from dashapp.traces.names import trace_bytes
@@ -106,25 +107,24 @@ def test_a_cache_that_cannot_be_read_costs_its_numbers_alone(
     assert found["dashapp_jobs_running", ""] >= 0
 
 
-@pytest.mark.parametrize(
-    ("output", "said"),
-    [
-        ('{"name":"graph","panel":"head-grid","slot":"a"}.figure', "head-grid"),
-        ('..{"panel":"head-grid","slot":"a"}.figure...{"panel":"x"}.children..', "head-grid"),
-        ('{"panel":"<script>"}.figure', "other"),
-        ('{"panel":["head-grid"]}.figure', "other"),
-        ("[1].figure", "other"),
-        ("nonsense", "other"),
-        ("", "other"),
-    ],
-)
-def test_a_label_is_a_panel_that_there_is_or_none(output: str, said: str) -> None:
-    assert panel_of(output) == said
+def test_a_figure_is_timed_under_its_panel(client: FlaskClient) -> None:
+    def send(path: str, body: bytes | None) -> tuple[int, bytes]:
+        response = client.open(path, method="POST" if body else "GET", data=body, content_type="application/json")
+        return response.status_code, response.data
+
+    visitor = Visitor(send)
+    visitor.open()
+    before = told(client)
+    view = view_of("head-grid", {"trace": "0" * 64, "n_prompt": 1})
+    assert any("no longer in the cache" in str(part) for part in visitor.draw("head-grid", view).values())
+    counted = grown(before, told(client), "dashapp_answer_seconds_count", "head-grid /_dash-update-component")
+    assert counted == 1
 
 
 def test_no_label_holds_what_somebody_wrote(app: Dash, client: FlaskClient) -> None:
     for body in ({"output": "made-up.data"}, {"output": 3}, [], "x"):
-        client.post("/_dash-update-component", data=json.dumps(body), content_type="application/json")
+        response = client.post("/_dash-update-component", data=json.dumps(body), content_type="application/json")
+        assert response.status_code == 400
     client.get("/a-made-up-address?prompt=mine")
     text = client.get(PATH).text
     assert "made-up" not in text

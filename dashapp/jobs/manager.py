@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 KEPT_S: Final = 3600  # what nobody fetched (the tab was closed) is forgotten after an hour
 BEAT_S: Final = 1.0
+RETRY_S: Final = 0.5
 NICENESS: Final = 10  # of processes that do works
 NO_JOB: Final = 0
 FIRST_TICKET: Final = 10**9  # jobs are told apart by numbers that no process has
@@ -314,16 +315,24 @@ class JobManager(DiskcacheManager):
     def _new_process(self, target: Callable[..., None], *args: object) -> Any:
         """A process that was forked from the fork server and calls `target`."""
         os.environ.update(self.environ)  # the fork server inherits it; it is started by the first process
-        process = self._context.Process(target=target, args=args, daemon=True)
         # Ctrl-C reaches every process of a terminal. A fork server that imports would die of it with a traceback; it is
         # meant for this process, with which the fork server ends. What a process blocks is blocked in what it starts,
         # but for the resource tracker, which unblocks it here when it is started: so that comes first.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
+            try:
+                return self._forked(target, args)
+            except (OSError, EOFError):  # the fork server died this very moment; another one takes its place
+                logger.warning("A process could not be started; trying once more", exc_info=True)
+                time.sleep(RETRY_S)
+                return self._forked(target, args)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _forked(self, target: Callable[..., None], args: tuple[object, ...]) -> Any:
+        process = self._context.Process(target=target, args=args, daemon=True)
+        process.start()
         return process
 
 

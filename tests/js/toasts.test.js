@@ -35,9 +35,9 @@ test("what was too much for the server is said to be", async () => {
   assert.equal(said[0].remedy, "Shorten the prompt.");
 });
 
-test("who is asked to wait or to sign in is told so in the server's words", async () => {
+test("who is asked to wait, to sign in or to reload is told so in the server's words", async () => {
   const words = { rule: "Each visitor has a share.", instance: "Yours is used up.", remedy: "Wait 9 s." };
-  for (const status of [401, 429]) {
+  for (const status of [400, 401, 429]) {
     const { said, got } = await fetched(CALLBACK, async () => new Response(JSON.stringify(words), { status }));
     assert.deepEqual(said, [words]);
     assert.deepEqual(await got.json(), words); // the caller can still read it

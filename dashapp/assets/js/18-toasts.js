@@ -77,10 +77,10 @@
     if (hadFocus && next) next.querySelector("button").focus();
   }
 
-  /** What an answer that is none means, in the server's own words where it has some: to wait, or to sign in. */
+  /** What an answer that is none means, in the server's own words where it has some: to wait, to sign in, to reload. */
   async function refusalOf(response) {
     const error = refusal(response.status);
-    if (response.status !== 401 && response.status !== 429) return error;
+    if (![400, 401, 429].includes(response.status)) return error;
     const said = await response.clone().json().catch(() => null); // who asked reads it too
     return said && said.rule ? said : error;
   }
