@@ -18,7 +18,7 @@ from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, Site, effect
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.patching import signed
 from dashapp.figures.probabilities import Run, Scale, probability_bars
-from dashapp.figures.theme import Frame, Units, per_bit
+from dashapp.figures.theme import Frame, Units, framed, per_bit
 from dashapp.figures.tokens import plain_label, running_text
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import largest
@@ -33,6 +33,7 @@ from dashapp.traces.record import Trace
 Show = Literal["tokens", "attention"]
 
 N_TOKENS: Final = 10
+MAP_HEIGHT: Final = 260  # of a map that is not there yet
 
 # What a person selects for a cell of each kind.
 NEEDS: Final = {True: "a layer and a head", False: "a layer and a token"}
@@ -81,7 +82,7 @@ def draw(
         ids, shown = likeliest_in_any(logits)
         figure = probability_bars(ids, shown, texts=token_texts(ids), scale=scale, frame=frame)
     else:
-        figure = _changed_looks(found, (a.config.n_layer, a.config.n_head), frame)
+        figure = _changed_looks(found, frame)
     if cell is None:
         foot = f"No patch is chosen. Select {NEEDS[asked.site in HEAD_SITES]}, or click a cell of Activation patching."
     else:
@@ -100,9 +101,11 @@ def changed_looks(found: CellPatch) -> np.ndarray:
     return js_bits(found.looks.astype(np.float64), found.looks_patched.astype(np.float64))
 
 
-def _changed_looks(found: CellPatch | None, shape: tuple[int, int], frame: Frame) -> go.Figure:
-    """The same as a map; without colours while nothing is patched."""
-    values = np.zeros(shape) if found is None else changed_looks(found) * frame.per_bit
+def _changed_looks(found: CellPatch | None, frame: Frame) -> go.Figure:
+    """The same as a map; an empty figure while nothing is patched."""
+    if found is None:
+        return framed(frame=frame, height=MAP_HEIGHT, summary="No patch is computed yet.")
+    values = changed_looks(found) * frame.per_bit
     shown = ScoreMap(title="JS divergence of rows, patched or not", values=values, unit=f" {frame.units}")
     figure = score_maps([shown], low=0, high=max(1e-6, float(values.max())), frame=frame)
     return figure.update_layout(meta={**figure.layout.meta, "marks": "head"})
@@ -178,7 +181,7 @@ def numbers(
     found = CellPatch.from_arrays(result) if result is not None else None
     if show == "attention":
         shape = (a.config.n_layer, a.config.n_head)
-        values = np.zeros(shape) if found is None else changed_looks(found) * per_bit(units)
+        values = np.full(shape, np.nan) if found is None else changed_looks(found) * per_bit(units)
         axes = {"layer": counted(shape[0]), "head": counted(shape[1])}
         return Table(f"Jensen–Shannon divergence of the last row, patched or not ({units})", values, axes)
     ids, shown = likeliest_in_any(logits_of(asked, a, other, found))
