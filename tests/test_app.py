@@ -78,7 +78,7 @@ app = create_app(Settings(model={str(model_folder)!r}, cache_dir=Path({str(tmp_p
 client = app.server.test_client()
 assert client.get("/").status_code == 200
 assert client.get("/_dash-layout").status_code == 200
-print([name for name in ("torch", "transformers", "umap", "numba", "sklearn") if name in sys.modules])
+print([name for name in ("torch", "transformers", "umap", "numba", "sklearn", "scipy") if name in sys.modules])
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
     assert (run.stdout.strip(), run.returncode) == ("[]", 0), run.stderr

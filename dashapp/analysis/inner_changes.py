@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy.special import entr
 
 from dashapp.analysis.activations import gelu, output_norms
 from dashapp.errors import OtherSizes
@@ -158,6 +157,8 @@ def _exponentials(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def js_bits(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Jensen–Shannon divergence of distributions over the last axis: H(m) − ½ H(p) − ½ H(q), bits."""
+    from scipy.special import entr  # imported here, for it takes a fifth of the server's start
+
     apart = entr((p + q) / 2).sum(axis=-1) - (entr(p).sum(axis=-1) + entr(q).sum(axis=-1)) / 2
     bits: np.ndarray = np.clip(apart / math.log(2), 0, 1)
     return bits
