@@ -41,6 +41,7 @@ ENGINE_SETTINGS = (
     "log_level",
     "log_format",
 )
+SELECTABLE = {"pos": "token", "layer": "layer", "head": "head", "neuron": "neuron"}  # by a number, in words
 REPORT_PAGES = ("generation", "attention", "embeddings", "activations", "model", "compare")
 N_TOP_SHOWN = 3
 TABLE_SAYS = (
@@ -149,10 +150,16 @@ def report(options: argparse.Namespace, settings: Settings) -> int:
         raise NoSecondPrompt
     _check_out(options.out)
     from dashapp.figures.theme import Frame
+    from dashapp.panels.terms import token_of
     from dashapp.report.written import opened_prompts, write_report  # with Dash, which other commands do without
 
-    reading = {"bos": options.bos, "special_tokens": options.special_tokens, "settings": settings}
-    prompts = opened_prompts(_load(settings), options.a, options.b, sampling, **reading)
+    model = _load(settings)
+    words = {"target": options.target, "against": options.against}
+    selected = {name: getattr(options, name) for name in SELECTABLE}
+    for name, word in words.items():
+        selected[name] = None if word is None else token_of(word, d_vocab=model.config.d_vocab)
+    reading = {"bos": options.bos, "special_tokens": options.special_tokens, "selected": selected, "settings": settings}
+    prompts = opened_prompts(model, options.a, options.b, sampling, **reading)
     frame = Frame(theme=options.theme, units=options.units)
     write_report(options.out, prompts, pages=pages, frame=frame, settings=settings, says=_say if options.all else None)
     return 0
@@ -327,6 +334,10 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         help="First compute what takes long (patching, lens maps, …): minutes for a large model or a long prompt. "
         "Without it nothing slow is computed, and figures that lack it say so.",
     )
+    for name, what in SELECTABLE.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"Select this {what}, counted from 0.")
+    parser.add_argument("--target", metavar="TOKEN", help="Select this token of the vocabulary as the target: ' Mary'.")
+    parser.add_argument("--against", metavar="TOKEN", help="Compare the target with this one.")
     parser.add_argument("--theme", default="light", choices=("light", "dark"), help="Colours of the file.")
     parser.add_argument("--units", default="bits", choices=("bits", "nats"), help="Units of information.")
     _add_reading(parser)

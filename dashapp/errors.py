@@ -3,7 +3,7 @@
     DashappError
     ├── PromptError       the person at the prompt can fix it
     │   ├── EmptyPrompt   PromptTooLong   PromptTooLarge   UnencodablePrompt   NotText   BadSampling   EmptySetting
-    │   ├── NotOneToken   NotASum   NotADimension   NotAPart   NothingToLookAt   NoSecondPrompt
+    │   ├── NotOneToken   NotASum   NotADimension   NotAPart   NothingToLookAt   NotThere   NoSecondPrompt
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   ProxyNotTrusted   SecretKeyMissing
     │   ├── UnknownAllowedModel   PortTaken   TransformersMissing   ScaleMissing
@@ -153,6 +153,15 @@ class NothingToLookAt(PromptError):
             "Every token must be able to look at something.",
             f"Here token {query} is left with no token to look at.",
             "Leave it one, such as itself.",
+        )
+
+
+class NotThere(PromptError):
+    def __init__(self, what: str, value: int, n: int) -> None:
+        super().__init__(
+            f"A {what} is a number from 0 to {n - 1:,}.",
+            f"Here it is {value:,}.",
+            "Choose one of these, or leave it out.",
         )
 
 

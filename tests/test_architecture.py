@@ -159,7 +159,14 @@ ROOMS = {
     "dashapp.report": Room(
         frozenset(),
         (
-            *("dashapp.report", "dashapp.panels", "dashapp.figures", "dashapp.jobs.works", "dashapp.ids"),
+            *(
+                "dashapp.report",
+                "dashapp.panels",
+                "dashapp.analysis.alignment",
+                "dashapp.figures",
+                "dashapp.jobs.works",
+                "dashapp.ids",
+            ),
             *("dashapp.traces.record", "dashapp.model.sampling", "dashapp.model.tokenizer"),
         ),
         WITH_TORCH,

@@ -169,8 +169,39 @@ def test_report_computes_what_takes_long_when_it_is_asked_to(tmp_path: Path) -> 
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         lacks[len(flags)] = out.read_text(encoding="utf-8").count("This figure is not complete")
-        assert ("1 of 1: Patching" in run.stderr) == bool(flags)
-    assert lacks == {0: 1, 1: 0}
+        assert ("of 2: Patching" in run.stderr) == bool(flags)
+        assert ("of 2: Logit lens of both prompts" in run.stderr) == bool(flags)
+    assert lacks == {0: 2, 1: 0}
+
+
+def test_report_shows_what_is_selected_in_both_prompts(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    pair = ["--a", "a b c d", "--b", "x a b c d", "--page", "attention"]
+    assert main(["report", *pair, "--pos", "3", "--layer", "1", "--head", "1", "--out", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    assert "Token 3" in text  # of a
+    assert "Token 4" in text  # of b, which stands for it
+    assert "layer 1, head 1" in text
+    assert main(["report", "--a", "a b", "--b", "x", "--pos", "2", "--page", "generation", "--out", str(out)]) == 0
+    assert "has no counterpart in b" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--pos", "9"], "A token is a number from 0 to 2. Here it is 9."),
+        (["--layer", "3"], "A layer is a number from 0 to 2. Here it is 3."),
+        (["--head", "-1"], "A head is a number from 0 to 1."),
+        (["--neuron", "11"], "A neuron is a number from 0 to 10."),
+        (["--target", "no such word"], "'no such word' is 3 tokens"),
+    ],
+)
+def test_a_selection_outside_of_the_model_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str
+) -> None:
+    assert main(["report", "--a", "a b", *flags, "--out", str(tmp_path / "r.html")]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_models_lists_demo_the_hub_and_folders(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

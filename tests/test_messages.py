@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "NotOneToken": ({"text": "queenly", "tokens": ["queen", "ly"]}, ("'queenly' is 2 tokens: 'queen', 'ly'.",)),
     "NotADimension": ({"text": "x", "d_model": 768, "most": 6}, ("0 to 767", "at most 6", "'x'")),
     "NotAPart": ({"text": "L9H9", "problem": "is outside of the model"}, ("'L9H9' is outside of the model.",)),
+    "NotThere": ({"what": "layer", "value": 1203, "n": 12}, ("A layer is a number from 0 to 11.", "1,203")),
     "NothingToLookAt": ({"query": 3}, ("token 3",)),
     "NotASum": ({"text": "king −"}, ("'king −'",)),
     "UnencodablePrompt": ({"position": 41, "character": "\ud83d"}, ("Character 42", r"'\ud83d'")),

@@ -1,27 +1,62 @@
-"""What pages show of prompts that somebody has just opened: knobs as at first, and nothing selected."""
+"""What pages show of prompts that somebody has just opened: knobs as at first, and a selection made in the first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dashapp import ids
+from dashapp.analysis.alignment import NONE, align
+from dashapp.errors import NotThere
 from dashapp.figures.theme import Frame
 from dashapp.model.sampling import SamplingSettings
 from dashapp.panels.catalogue import BY_PAGE, PAIR_PANELS, PANELS
-from dashapp.panels.panel import Panel
+from dashapp.panels.panel import Panel, SelectionField
 from dashapp.report.contents import COMPARE, SELECTED, Entry, Prompt, Report
 from dashapp.traces.record import Trace
 
+ALONE = "The selected token of a has no counterpart in b. Select one that has."
 BESIDE_ON_COMPARE = ("next-tokens",)  # of the other pages' panels, as the page Compare begins
 
 
-def prompt_opened(slot: ids.Slot, trace: Trace, n_prompt: int, settings: SamplingSettings) -> Prompt:
-    """A prompt of which the page shows the last token, for nobody has selected another."""
-    selected: dict[str, int | None] = dict.fromkeys(SELECTED)
-    return Prompt(
-        slot=slot, trace=trace, n_prompt=n_prompt, settings=settings, selected=selected | {"pos": n_prompt - 1}
+def prompts_opened(
+    runs: Sequence[tuple[Trace, int, SamplingSettings]], selected: Mapping[str, int | None]
+) -> tuple[Prompt, ...]:
+    """One prompt or two, each a trace, how many of its tokens are the prompt, and how it was continued, with
+    what is selected in the first: a token (or the prompt's last), in the second its counterpart (None where it has
+    none), and in both the same layer, head, neuron, target and against.
+
+    Raises: NotThere.
+    """
+    first, nothing = runs[0][0], dict[str, int | None].fromkeys(SELECTED)
+    chosen = nothing | dict(selected)
+    for what, field, n in sizes_of(first):
+        value = chosen[field]
+        if value is not None and not 0 <= value < n:
+            raise NotThere(what, value, n)
+    found = []
+    for slot, (trace, n_prompt, settings) in zip(ids.SLOTS, runs, strict=False):
+        wanted = chosen["pos"]
+        pos = n_prompt - 1 if wanted is None else wanted if slot == "a" else _counterpart(first, trace, wanted)
+        shown = {**chosen, "pos": pos}
+        found.append(Prompt(slot=slot, trace=trace, n_prompt=n_prompt, settings=settings, selected=shown))
+    return tuple(found)
+
+
+def sizes_of(trace: Trace) -> tuple[tuple[str, SelectionField, int], ...]:
+    """What of a selection has how many places: (in words, field, number)."""
+    config = trace.config
+    return (
+        ("token", "pos", trace.n_tokens),
+        ("layer", "layer", config.n_layer),
+        ("head", "head", config.n_head),
+        ("neuron", "neuron", config.d_mlp),
     )
+
+
+def _counterpart(a: Trace, b: Trace, pos: int) -> int | None:
+    found = int(align(a.token_ids, b.token_ids).b_of_a[pos])
+    return None if found == NONE else found
 
 
 def report_opened(prompts: tuple[Prompt, ...], pages: Iterable[str], frame: Frame) -> Report:
@@ -33,11 +68,20 @@ def report_opened(prompts: tuple[Prompt, ...], pages: Iterable[str], frame: Fram
 def _entries(page: str, prompts: tuple[Prompt, ...], frame: Frame) -> Iterator[Entry]:
     if page == COMPARE:
         for panel in PAIR_PANELS.values():
-            yield Entry(page=page, panel=panel, slot="a", view=_view(panel, prompts[0], prompts[1:], frame))
+            yield _entry(page, panel, prompts[0], prompts[1:], frame)
     for panel in [PANELS[name] for name in BESIDE_ON_COMPARE] if page == COMPARE else BY_PAGE[page]:
         for prompt in prompts:
             others = tuple(other for other in prompts if other is not prompt)
-            yield Entry(page=page, panel=panel, slot=prompt.slot, view=_view(panel, prompt, others, frame))
+            yield _entry(page, panel, prompt, others, frame)
+
+
+def _entry(page: str, panel: Panel, prompt: Prompt, others: tuple[Prompt, ...], frame: Frame) -> Entry:
+    """A panel, or why it cannot show what is selected."""
+    wanted = (prompt, *others) if panel.pairs else (prompt,)
+    if "pos" in panel.reads and any(each.selected["pos"] is None for each in wanted):
+        return Entry(page=page, panel=panel, slot=prompt.slot, view=None, why=ALONE)
+    beside = tuple(other for other in others if "pos" not in panel.reads or other.selected["pos"] is not None)
+    return Entry(page=page, panel=panel, slot=prompt.slot, view=_view(panel, prompt, beside, frame))
 
 
 def _view(panel: Panel, prompt: Prompt, others: tuple[Prompt, ...], frame: Frame) -> dict[str, Any]:

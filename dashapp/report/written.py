@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from dashapp import api, ids
+from dashapp import api
 from dashapp.app import open_source
 from dashapp.errors import DashappError, UnwritableFile
 from dashapp.figures.theme import Frame
@@ -20,8 +20,9 @@ from dashapp.model.sampling import SamplingSettings
 from dashapp.panels.source import Source
 from dashapp.report.contents import Prompt, Report
 from dashapp.report.document import pieces
-from dashapp.report.opened import prompt_opened, report_opened
+from dashapp.report.opened import prompts_opened, report_opened
 from dashapp.settings import Settings
+from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
@@ -35,17 +36,21 @@ def opened_prompts(
     *,
     bos: bool,
     special_tokens: bool,
+    selected: Mapping[str, int | None],
     settings: Settings,
 ) -> tuple[Prompt, ...]:
-    """One prompt or two, continued and traced, as pages show them at first. Raises: PromptError, TraceTooLarge."""
+    """One prompt or two, continued and traced, as pages show them with a selection in the first.
 
-    def opened(slot: ids.Slot, text: str) -> Prompt:
+    Raises: PromptError, TraceTooLarge.
+    """
+
+    def traced(text: str) -> tuple[Trace, int, SamplingSettings]:
         drawn: dict[str, Any] = {**sampling.as_dict(), "bos": bos, "special_tokens": special_tokens}
         run = api.generate(model, text, **drawn, settings=settings)
         trace = api.trace(model, run.token_ids, settings=settings)
-        return prompt_opened(slot, trace, run.n_prompt, run.settings)
+        return trace, run.n_prompt, run.settings
 
-    return (opened("a", a), *(() if b is None else (opened("b", b),)))
+    return prompts_opened([traced(text) for text in (a, b) if text is not None], selected)
 
 
 def write_report(

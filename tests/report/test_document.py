@@ -23,7 +23,7 @@ from dashapp.panels.catalogue import BY_PAGE, PAIR_PANELS, PANELS
 from dashapp.panels.panel import draw
 from dashapp.report.contents import PAGES, Entry, Report, report_asked
 from dashapp.report.document import pieces
-from dashapp.report.opened import prompt_opened, report_opened
+from dashapp.report.opened import prompts_opened, report_opened
 from tests.report.asking import page_asked
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ def written(report: Report) -> Read:
 
 def opened(*traces: Trace) -> tuple[Prompt, ...]:
     settings = SamplingSettings(max_new_tokens=0, temperature=0.8)
-    return tuple(
-        prompt_opened("b" if place else "a", trace, trace.n_tokens, settings) for place, trace in enumerate(traces)
-    )
+    return prompts_opened([(trace, trace.n_tokens, settings) for trace in traces], {})
 
 
 def numbers(spec: dict[str, str]) -> np.ndarray:
