@@ -157,16 +157,10 @@ ROOMS = {
     "dashapp.shell.recipes": Room(DASH, ("dashapp.store", "dashapp.ids"), WITH_TORCH),
     "dashapp.shell.report": Room(DASH, ("dashapp.report", "dashapp.shell.takeaway"), WITH_TORCH),
     "dashapp.report": Room(
-        frozenset(),
+        frozenset({"dash"}),
         (
-            *(
-                "dashapp.report",
-                "dashapp.panels",
-                "dashapp.analysis.alignment",
-                "dashapp.figures",
-                "dashapp.jobs.works",
-                "dashapp.ids",
-            ),
+            *("dashapp.report", "dashapp.panels", "dashapp.analysis.alignment", "dashapp.figures"),
+            *("dashapp.jobs.works", "dashapp.ids", "dashapp.experiments.checks"),
             *("dashapp.traces.record", "dashapp.model.sampling", "dashapp.model.tokenizer"),
         ),
         WITH_TORCH,

@@ -23,18 +23,17 @@ HEADS: Final = ("Check", "Verdict", "Expected", "Found", "Largest difference", "
 
 def layout() -> html.Section:
     """The table, filled in when there is a run on screen."""
+    filled: dict[str, Any] = {"id": ids.part("rows", CHECKS.name, "a"), "tabIndex": 0, "role": "region"}
+    return section(table(rows(None)), **filled, **aria(label="Table of checks"))
+
+
+def section(shown: dbc.Table, **frame: Any) -> html.Section:
+    """A table under its title. frame: properties of what holds it."""
     return html.Section(
         [
             html.H2("What is checked", id="checks-title"),
             html.P("What was expected of each check, and what was found?", className="question"),
-            html.Div(
-                table(rows(None)),
-                id=ids.part("rows", CHECKS.name, "a"),
-                className="checks-table",
-                tabIndex=0,
-                role="region",
-                **aria(label="Table of checks"),
-            ),
+            html.Div(shown, className="checks-table", **frame),
         ],
         className="panel checks",
         **aria(labelledby="checks-title"),

@@ -18,16 +18,24 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
+from dash.development.base_component import Component
+
 from dashapp.errors import DashappError, TraceGone
+from dashapp.experiments.checks import Checks, rows
 from dashapp.figures.plotly_js import FILE as PLOTLY_JS
 from dashapp.figures.theme import css_variables
 from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import KINDS
 from dashapp.model.tokenizer import token_text
+from dashapp.panels import architecture, checks_table, model_facts
+from dashapp.panels.checks import CHECKS
 from dashapp.panels.drawing import drawn_for
 from dashapp.panels.panel import GRAPH_CONFIG, told_as_html
+from dashapp.panels.source import Source
 from dashapp.panels.vocabulary import all_names
+from dashapp.report.components import html_of
 from dashapp.report.contents import Entry, Prompt, Report
+from dashapp.traces.record import Trace
 
 HERE: Final = Path(__file__).parent
 PAGES_SCRIPTS: Final = Path(__file__).parents[1] / "assets" / "js"
@@ -38,6 +46,8 @@ SCRIPTS: Final = (
     PAGES_SCRIPTS / "59-names.js",
     HERE / "report.js",
 )
+MODEL: Final = "Model"  # the page with more than figures, and its style
+MODEL_CSS: Final = Path(__file__).parents[1] / "assets" / "css" / "20-model.css"
 PACKAGES: Final = ("dashapp", "torch", "numpy", "plotly")
 LEAST_HEIGHT: Final = 120  # pixels of a figure that names none
 
@@ -56,6 +66,8 @@ def pieces(report: Report, *, now: datetime) -> Iterator[str]:
             made = [_section(entry) for entry in beside]
             has_names = has_names or any(each.has_names for each in made)
             yield made[0].html if len(made) == 1 else f'<div class="beside">{"".join(each.html for each in made)}</div>'
+        if page == MODEL:
+            yield from _model(report)
     yield "</main>"
     if has_names:
         yield _data(json.dumps(all_names()), id="names")
@@ -64,6 +76,31 @@ def pieces(report: Report, *, now: datetime) -> Iterator[str]:
     for script in SCRIPTS:
         yield f"<script>{_script(script).text}</script>\n"
     yield "</body></html>\n"
+
+
+def _model(report: Report) -> Iterator[str]:
+    """What the page Model tells beside its figures, of each model that computed a prompt."""
+    for prompt in {each.trace.fingerprint: each for each in report.prompts}.values():
+        trace = prompt.trace
+        parts = [architecture.layout(trace.config), *_facts_of(trace), *_checks_of(report, trace)]
+        yield f'<div class="model">{html_of(parts, n_tokens=trace.n_tokens)}</div>'
+
+
+def _facts_of(trace: Trace) -> list[Component]:
+    """What is loaded, where it is."""
+    source = Source.here()
+    weights = source.models.of(trace.fingerprint, name=trace.model_name)
+    return [] if weights is None else [model_facts.layout(source, weights)]
+
+
+def _checks_of(report: Report, trace: Trace) -> list[Component]:
+    """The table of checks, with verdicts where they have been done."""
+    for entry in report.entries:
+        if entry.panel is CHECKS and entry.trace is not None and entry.trace.key == trace.key:
+            result = Source.here().store.get_result(entry.work.key) if entry.work else None
+            found = rows(Checks.from_arrays(result) if result else None, dtype=trace.dtype)
+            return [checks_table.section(checks_table.table(found, is_done=result is not None))]
+    return []
 
 
 # The frame of the file -----------------------------------------------------------------------------------------------
@@ -93,7 +130,8 @@ def _policy() -> str:
 
 def _head(report: Report) -> str:
     theme, text = report.frame.theme, report.frame.text
-    style = (HERE / "report.css").read_text(encoding="utf-8")
+    sheets = [HERE / "report.css", *([MODEL_CSS] if MODEL in report.pages else [])]
+    style = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
     return (
         f'<!DOCTYPE html>\n<html lang="en" data-bs-theme="{theme}" style="--text: {text:g}">\n<head>\n'
         f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{_policy()}">\n'

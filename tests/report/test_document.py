@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from dash import dcc, html
 
 import dashapp
+from dashapp import ids
 from dashapp.cli import REPORT_PAGES
 from dashapp.errors import TraceGone
 from dashapp.figures.theme import Frame
 from dashapp.model.sampling import SamplingSettings
 from dashapp.panels.catalogue import BY_PAGE, PAIR_PANELS, PANELS
+from dashapp.panels.fixed import Fixed
 from dashapp.panels.panel import draw
+from dashapp.report.components import html_of
 from dashapp.report.contents import PAGES, Entry, Report, report_asked
 from dashapp.report.document import pieces
 from dashapp.report.opened import prompts_opened, report_opened
@@ -264,3 +268,31 @@ def test_what_no_page_asks_is_refused(traces: tuple[Trace, Trace], client: Flask
 @pytest.mark.parametrize("body", [None, [], "x", 7])
 def test_what_is_no_question_is_refused(client: FlaskClient, body: object) -> None:
     assert client.post("/report", json=body).status_code == 400
+
+
+@pytest.mark.usefixtures("context")
+def test_the_page_model_tells_its_diagram_facts_and_checks(traces: tuple[Trace, Trace]) -> None:
+    read = written(report_opened(opened(traces[0]), ["Model"], Frame(theme="light")))
+    text = read.text
+    config = traces[0].config
+    assert f"{config.n_params:,}" in text  # facts
+    assert "residual stream" in text
+    assert f"{traces[0].n_tokens} × {config.d_model}" in text.replace(" ", " ")  # shapes of the diagram
+    assert "Largest difference" in text  # the table of checks
+    assert not [attributes for tag, attributes in read.elements if tag == "a"]  # links of the app lead nowhere here
+    assert [tag for tag, _attributes in read.elements].count("table") > 5
+
+
+@pytest.mark.usefixtures("context")
+def test_two_prompts_of_one_model_tell_it_once(traces: tuple[Trace, Trace]) -> None:
+    read = written(report_opened(opened(*traces), ["Model"], Frame(theme="dark")))
+    assert sum("architecture" in (attributes.get("class") or "") for _tag, attributes in read.elements) == 1
+
+
+def test_components_become_html_without_what_only_an_app_has() -> None:
+    part = html.Section([html.H2("a < b", id="x"), None, 3, dcc.Link("seen", href="/attention")], className="panel")
+    assert html_of(part, n_tokens=5) == '<section class="panel"><h2>a &lt; b</h2>3seen</section>'
+    counted = html.Span("n", id=ids.n_tokens(2))
+    assert html_of([counted, Fixed(html="<b>x</b>")], n_tokens=1200) == "1,200<b>x</b>"
+    with pytest.raises(ValueError, match="Graph is no element"):
+        html_of(dcc.Graph(), n_tokens=1)
