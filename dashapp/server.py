@@ -19,6 +19,7 @@ from dashapp.settings import Settings
 logger = logging.getLogger(__name__)
 
 N_THREADS: Final = 8
+KEPT_OPEN_S: Final = 75  # a connection that nobody uses takes no thread; one closed under a question is a failed click
 SHARED_MEMORY: Final = Path("/dev/shm")
 
 
@@ -59,6 +60,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "worker_class": "gthread",
             "timeout": 120,
             "graceful_timeout": 5,
+            "keepalive": KEPT_OPEN_S,
             "loglevel": "warning",  # no access log: an address holds a prompt
             "control_socket_disable": True,
             "post_worker_init": self._say_where,

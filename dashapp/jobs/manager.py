@@ -385,7 +385,7 @@ def _watch_over(
 
 def _gently(do: Callable[..., None], *args: object) -> None:
     """Do what nobody waits for as eagerly as for text."""
-    os.nice(NICENESS)
+    os.nice(max(0, NICENESS - os.nice(0)))  # what the fork server has of it is counted
     do(*args)
 
 

@@ -6,6 +6,7 @@ starts do not survive a fork, and a job would wait for them for ever. Settings c
 
 from __future__ import annotations
 
+import os
 import signal
 from functools import lru_cache
 
@@ -22,9 +23,12 @@ from dashapp.settings import Settings
 from dashapp.store.contract import Store, StoreAddress
 from dashapp.store.opened import open_store
 
+NICENESS = 5  # of every job; works are gentler still
+
 # Ctrl-C reaches every process of a terminal. It is meant for the server, which then ends its jobs.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+os.nice(NICENESS)  # the web process answers clicks first: it needs little, and jobs take every core that there is
 settings = Settings.read()
 begin_logging(settings.log_level, settings.log_format)
 
