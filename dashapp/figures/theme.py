@@ -183,6 +183,12 @@ def framed(*traces: go.Bar | go.Heatmap | go.Scatter, frame: Frame, height: int,
     return figure
 
 
+def unfilled(frame: Frame, *, height: int, summary: str) -> go.Figure:
+    """The frame of a figure that is not there yet: without axes, which would have made-up numbers."""
+    figure = framed(frame=frame, height=height, summary=summary)
+    return figure.update_xaxes(visible=False).update_yaxes(visible=False)
+
+
 def room_for_numbers(low: float, high: float, *, left: int, frame: Frame) -> list[float]:
     """The range of an axis of lying bars from `low` to `high`, 0 between them, with a number at the end of each.
 

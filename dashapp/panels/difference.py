@@ -12,7 +12,7 @@ from dashapp.analysis.difference import is_of_tokens
 from dashapp.analysis.table import Table, token_names
 from dashapp.errors import NotThereYet
 from dashapp.figures.difference import HEIGHT, block_of, difference_figure
-from dashapp.figures.theme import enlarged, framed
+from dashapp.figures.theme import enlarged, unfilled
 from dashapp.panels.inner_changes import other_weights
 from dashapp.panels.panel import Drawn, Panel, frame_of
 from dashapp.panels.shown import subtracted
@@ -30,7 +30,7 @@ def draw_difference(panel: Panel, a: Trace, b: Trace, view: Mapping[str, Any]) -
     try:
         table = subtracted(panel, a, b, view).table()
     except NotThereYet:
-        return Drawn(figure=framed(frame=frame, height=HEIGHT, summary=WAITS), foot=WAITS)
+        return Drawn(figure=unfilled(frame, height=HEIGHT, summary=WAITS), foot=WAITS)
     names = token_names(a.token_texts)
     tokens = [is_of_tokens(labels, names) for labels in table.axes.values()]
     figure = difference_figure(table, texts=a.token_texts, is_of_tokens=tokens, frame=frame)

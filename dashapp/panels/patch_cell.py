@@ -18,7 +18,7 @@ from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, Site, effect
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.patching import signed
 from dashapp.figures.probabilities import Run, Scale, probability_bars
-from dashapp.figures.theme import Frame, Units, framed, per_bit
+from dashapp.figures.theme import Frame, Units, per_bit, unfilled
 from dashapp.figures.tokens import plain_label, running_text
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import largest
@@ -104,7 +104,7 @@ def changed_looks(found: CellPatch) -> np.ndarray:
 def _changed_looks(found: CellPatch | None, frame: Frame) -> go.Figure:
     """The same as a map; an empty figure while nothing is patched."""
     if found is None:
-        return framed(frame=frame, height=MAP_HEIGHT, summary="No patch is computed yet.")
+        return unfilled(frame, height=MAP_HEIGHT, summary="No patch is computed yet.")
     values = changed_looks(found) * frame.per_bit
     shown = ScoreMap(title="JS divergence of rows, patched or not", values=values, unit=f" {frame.units}")
     figure = score_maps([shown], low=0, high=max(1e-6, float(values.max())), frame=frame)
