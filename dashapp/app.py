@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dash import Dash, page_registry
 from flask import Flask, Response, jsonify, request
@@ -34,6 +34,11 @@ from dashapp.settings import Settings
 from dashapp.store.contract import StoreAddress
 from dashapp.store.folders import claim_folder, new_private_file
 from dashapp.store.opened import new_store, open_recipes
+
+if TYPE_CHECKING:
+    from dashapp.jobs.queue_manager import QueueManager
+
+    Manager = JobManager | QueueManager
 
 PAGES: Final = (
     *("pages.generation", "pages.attention", "pages.embeddings", "pages.activations"),
@@ -84,20 +89,12 @@ def create_app(settings: Settings) -> Dash:
     """The app, ready to be served. Jobs start when `manager_of(app).warm_up` or the first visitor asks for one.
 
     A second call in one process is refused: pages register themselves once, and it would be without callbacks.
-    Raises: ModelError, StoreError.
+    Raises: ConfigError, ModelError, StoreError.
     """
     if _made:
         raise RuntimeError("create_app() was called before in this process; one process serves one app")
     source = open_source(settings)
-    manager = JobManager(
-        settings.cache_dir / "jobs",
-        n_jobs=settings.n_jobs,
-        timeout_s=settings.job_timeout_s,
-        preload=PRELOAD,
-        environ=settings.environ() | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(settings.threads_per_job)},
-        keeps_worker=may_compute_on_device(settings.device),
-        keeps_one_free=settings.is_shared,
-    )
+    manager = _new_manager(settings)
     server: Any = _new_server(settings)  # Dash's annotation knows of no Flask
     app = Dash(
         __name__,
@@ -121,6 +118,24 @@ def create_app(settings: Settings) -> Dash:
     return app
 
 
+def _new_manager(settings: Settings) -> Manager:
+    """What runs jobs: this machine, or workers that take them from a queue. Raises: SecretKeyMissing, ScaleMissing."""
+    if settings.redis is not None:
+        settings.shared_secret_key  # noqa: B018  said before anybody comes
+        from dashapp.jobs.queue_manager import QueueManager  # with Celery, which one machine does without
+
+        return QueueManager(settings.redis, keeps_one_free=settings.is_shared)
+    return JobManager(
+        settings.cache_dir / "jobs",
+        n_jobs=settings.n_jobs,
+        timeout_s=settings.job_timeout_s,
+        preload=PRELOAD,
+        environ=settings.environ() | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(settings.threads_per_job)},
+        keeps_worker=may_compute_on_device(settings.device),
+        keeps_one_free=settings.is_shared,
+    )
+
+
 def _tell_failure(error: Exception) -> None:
     """A callback raised. Imported only now: what is below `shell` registers in a `Dash`."""
     from dashapp.shell.toasts import tell_failure
@@ -128,15 +143,15 @@ def _tell_failure(error: Exception) -> None:
     tell_failure(error)
 
 
-def manager_of(app: Dash) -> JobManager:
+def manager_of(app: Dash) -> Manager:
     """The manager of an app's jobs."""
     from dashapp.shell.callbacks import MANAGER
 
-    found: JobManager = app.server.extensions[MANAGER]
+    found: Manager = app.server.extensions[MANAGER]
     return found
 
 
-def _install(app: Dash, settings: Settings, source: Source, manager: JobManager) -> None:
+def _install(app: Dash, settings: Settings, source: Source, manager: Manager) -> None:
     """Give an app its pages, callbacks and routes. Pages and shell are imported only now: they register in a `Dash`."""
     from dashapp.shell import (
         callbacks,
@@ -248,7 +263,7 @@ def _kept_secret(path: Path) -> str:
     return secret
 
 
-def _add_health(server: Flask, source: Source, manager: JobManager) -> None:
+def _add_health(server: Flask, source: Source, manager: Manager) -> None:
     """`/healthz`: the process answers. `/readyz`: the weights are there, the store can be written, jobs can be reached,
     and the first of them has run.
     """
@@ -263,7 +278,7 @@ def _add_health(server: Flask, source: Source, manager: JobManager) -> None:
             "weights": source.weights.folder.is_dir(),
             "store": source.store.is_writable(),
             "queue": manager.is_reachable(),
-            "jobs": manager.is_warm.is_set(),
+            "jobs": manager.is_ready(),
         }
         return jsonify(parts), 200 if all(parts.values()) else 503
 

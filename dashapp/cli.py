@@ -1,4 +1,4 @@
-"""The command line: dashapp serve | trace | generate | report | check | models | cache | doctor | settings.
+"""The command line: dashapp serve | worker | trace | generate | report | check | models | cache | doctor | settings.
 
 Prints; the work is in the rooms below. Commands that run no model import no torch.
 """
@@ -85,6 +85,13 @@ def serve(_options: argparse.Namespace, settings: Settings) -> int:
 
     serve_app(settings)
     return 0
+
+
+def worker(options: argparse.Namespace, settings: Settings) -> int:
+    """Compute what web servers order through Redis, until told to end."""
+    from dashapp.jobs.worker import run_node, run_worker  # with Celery, an extra that one machine does without
+
+    return run_node(settings, options.only) if options.only else run_worker(settings)
 
 
 def trace(options: argparse.Namespace, settings: Settings) -> int:
@@ -278,6 +285,9 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     add("serve", serve, setting_names())
+    # --only is how a worker starts its two nodes.
+    worker_parser = add("worker", worker, (*ENGINE_SETTINGS, "redis", "jobs", "job_timeout_s"))
+    worker_parser.add_argument("--only", choices=("requests", "works"), help=argparse.SUPPRESS)
     for name, command in (("trace", trace), ("generate", generate)):
         _add_prompt(add(name, command))
     _add_sampling(commands.choices["generate"], SamplingSettings())

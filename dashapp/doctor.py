@@ -16,7 +16,7 @@ from pathlib import Path
 
 import diskcache
 
-from dashapp.errors import DashappError, StoreUnavailable, in_megabytes
+from dashapp.errors import DashappError, NoWorker, QueueUnavailable, StoreUnavailable, in_megabytes
 from dashapp.settings import Settings
 
 PACKAGES = ("torch", "numpy", "dash", "plotly", "diskcache", "tiktoken", "huggingface_hub", "gunicorn")
@@ -93,6 +93,8 @@ def _cache(settings: Settings) -> str:
 
 
 def _jobs(settings: Settings) -> str:
+    if settings.redis is not None:
+        return _workers(settings.redis)
     from dashapp.jobs.manager import open_job_cache  # it imports Dash
 
     try:
@@ -113,6 +115,21 @@ def _door(settings: Settings) -> str:
     if settings.password:
         return f"{where} is open to who knows the password"
     return f"{where} is open to everybody who can reach it; DASHAPP_PASSWORD or DASHAPP_AUTH_HEADER would close it"
+
+
+def _workers(url: str) -> str:
+    from redis import RedisError
+
+    from dashapp.jobs.places import Places
+    from dashapp.jobs.queue import connect
+
+    try:
+        n_places = Places(connect(url)).n_places("requests")
+    except RedisError as error:
+        raise QueueUnavailable(error) from error
+    if not n_places:
+        raise NoWorker
+    return f"{n_places} at once on all workers"
 
 
 def _model(settings: Settings) -> str:

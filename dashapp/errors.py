@@ -6,7 +6,7 @@
     │   ├── NotOneToken   NotASum   NotADimension   NotAPart   NothingToLookAt   NotThere   NoSecondPrompt
     ├── ConfigError       whoever starts the app can fix it
     │   ├── UnknownSetting   BadSetting   ProxyNotTrusted   SecretKeyMissing
-    │   ├── UnknownAllowedModel   PortTaken   TransformersMissing   ScaleMissing
+    │   ├── UnknownAllowedModel   PortTaken   TransformersMissing   ScaleMissing   RedisNotSet
     ├── ModelError        whoever chose the model can fix it
     │   ├── NoModelNamed   UnknownModel   ModelNotAllowed   ModelNotHere   OtherWeights
     │   ├── ModelTooLarge   UnsupportedDtype   NoSuchDevice
@@ -23,7 +23,7 @@
     │   ├── NotAQuestion   ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
     └── JobError          running it again may help
         ├── TooManyWaiting   JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   NotThereYet
-        ├── UnexpectedFailure
+        ├── QueueUnavailable   NoWorker   UnexpectedFailure
 
 A class owns its sentence: callers pass values, the class says the rule, the instance and the remedy. `ValueError` and
 `TypeError` are for programmers and are never caught.
@@ -263,12 +263,22 @@ class TransformersMissing(ConfigError):
         )
 
 
+class RedisNotSet(ConfigError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A worker takes its orders from web servers through Redis.",
+            "DASHAPP_REDIS is 'auto', which is none.",
+            "Give web servers and workers the same: DASHAPP_REDIS=redis://127.0.0.1:6379/0.",
+        )
+
+
 class ScaleMissing(ConfigError):
     def __init__(self, what: str, cause: object) -> None:
         super().__init__(
             f"{what} needs packages that an app on one machine does without.",
             f"They cannot be imported here: {str(cause).rstrip('.')}.",
-            "Run `pip install -c constraints.txt '.[scale]'` in the app's environment, or leave DASHAPP_STORE unset.",
+            "Run `pip install -c constraints.txt '.[scale]'` in the app's environment, or leave DASHAPP_STORE and "
+            "DASHAPP_REDIS unset.",
         )
 
 
@@ -762,6 +772,25 @@ class NotThereYet(JobError):
             "Numbers that a job computes can be taken away when it has finished.",
             f"Here it has not: {work}.",
             "Begin it at the figure, where it waits for that, and wait until the figure is complete.",
+        )
+
+
+class QueueUnavailable(JobError):
+    def __init__(self, cause: object) -> None:
+        super().__init__(
+            "Web servers and workers speak through Redis, which must answer.",
+            f"It did not: {str(cause).rstrip('.')}.",
+            "Try again in a moment: what was computed is kept. If this repeats, whoever runs this server should look "
+            "at Redis and at DASHAPP_REDIS.",
+        )
+
+
+class NoWorker(JobError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A text is computed by a worker, and at least one must run.",
+            "None has said for ten seconds that it does.",
+            "Try again in a moment. If this repeats, whoever runs this server should start one: dashapp worker.",
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,7 +18,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from dashapp.door.questions import PATH as CALLBACKS
 from dashapp.door.questions import is_asked_by_a_page, is_too_large
 from dashapp.errors import DashappError
-from dashapp.jobs.manager import JobManager
 from dashapp.jobs.works import Works
 from dashapp.panels.catalogue import PAIR_PANELS, PANELS
 from dashapp.panels.source import Source
@@ -31,10 +30,20 @@ RUN_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 600)
 TRACE_BYTES: Final = (1e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9, 3e9)
 
 
+class Counted(Protocol):
+    """Of a manager of jobs: what is counted."""
+
+    @property
+    def n_running(self) -> int: ...
+
+    @property
+    def n_waiting(self) -> int: ...
+
+
 class Metrics:
     """The numbers of one web process."""
 
-    def __init__(self, source: Source, manager: JobManager, works: Works) -> None:
+    def __init__(self, source: Source, manager: Counted, works: Works) -> None:
         self._source = source
         self.registry = registry = CollectorRegistry()
         self.answers = Counter(

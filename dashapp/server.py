@@ -26,9 +26,11 @@ SHARED_MEMORY: Final = Path("/dev/shm")
 def serve(settings: Settings) -> None:
     """Serve the app until the process is told to end; prints the address when it answers.
 
-    Raises: PortTaken, ModelError, StoreError, before anything is started.
+    Raises: PortTaken, SecretKeyMissing, ModelError, StoreError, before anything is started.
     """
     refuse_taken_port(settings.host, settings.port)
+    if settings.redis is not None:
+        settings.shared_secret_key  # noqa: B018
     open_source(settings)  # what stands in the way is said here, in a sentence; the serving process opens its own
     _Server(settings).run()
 

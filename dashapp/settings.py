@@ -16,7 +16,7 @@ from typing import Any, Literal
 from dashapp.errors import BadSetting, ProxyNotTrusted, SecretKeyMissing, UnknownSetting
 
 PREFIX = "DASHAPP_"
-SECRETS = ("secret_key", "password")  # not for screens, logs and other processes
+SECRETS = ("secret_key", "password", "redis")  # not for screens, logs and other processes
 SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -131,6 +131,15 @@ def _endpoint(name: str, value: str) -> str | None:
     return value.rstrip("/")
 
 
+def _redis(name: str, value: str) -> str | None:
+    value = value.strip()
+    if value.lower() == "auto":
+        return None
+    if not re.fullmatch(r"rediss?://(\S*@)?[^\s/@]+(/\d+)?", value):
+        raise BadSetting(name, "(not shown)", "is redis:// and a host, or 'auto'", "redis://127.0.0.1:6379/0")
+    return value
+
+
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def parse(name: str, value: str) -> str:
         if value not in choices:
@@ -174,6 +183,12 @@ class Settings:
     )
     store_endpoint: str | None = _setting(
         None, _endpoint, "Address of the object store's server; 'auto' is Amazon's, or what AWS_ENDPOINT_URL says."
+    )
+    redis: str | None = _setting(
+        None,
+        _redis,
+        "Redis that web servers and workers on several machines speak through, such as redis://host:6379/0; 'auto' is "
+        "none, and then the server runs jobs itself.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
         "auto", _one_of("auto", "cpu", "cuda", "mps"), "Device that models run on."

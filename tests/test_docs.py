@@ -69,13 +69,13 @@ def test_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_commands_of_the_readme_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All but `serve`, which does not end: the browser tests start it."""
+    """All but `serve` and `worker`, which do not end: other tests start them."""
     monkeypatch.setenv("DASHAPP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("dashapp ")]
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    ran = [main(command) for command in commands if command[0] != "serve"]
-    assert ran == [0] * (len(commands) - 1)
+    ran = [main(command) for command in commands if command[0] not in ("serve", "worker")]
+    assert ran == [0] * (len(commands) - 2)
     assert (tmp_path / "cat.trace").is_file()
 
 

@@ -41,6 +41,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "UnknownAllowedModel": ({"name": "gtp2", "known": ["demo", "gpt2"]}, ("'gtp2'", "'gpt2', 'demo'")),
     "PortTaken": ({"host": "127.0.0.1", "port": 8050, "cause": "in use"}, ("127.0.0.1:8050", "DASHAPP_PORT=8051")),
     "TransformersMissing": ({"cause": "No module named 'transformers'"}, ("pip install transformers",)),
+    "RedisNotSet": ({}, ()),
     "ScaleMissing": (
         {"what": "An object store", "cause": "No module named 'boto3'"},
         ("An object store needs", "'.[scale]'"),
@@ -116,6 +117,8 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "TooManyWaiting": ({"n_waiting": 1234}, ("at most 1,234 texts", "All 1,234 of yours")),
     "JobRefused": ({"request_id": "0123456789abcdef"}, ("'01234567'",)),
     "JobTimedOut": ({"limit_s": 1200}, ("1,200 s",)),
+    "QueueUnavailable": ({"cause": "connection refused"}, ("connection refused.",)),
+    "NoWorker": ({}, ()),
     "JobStopped": ({}, ()),
     "JobLost": ({}, ()),
     "TraceGone": ({}, ()),

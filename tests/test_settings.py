@@ -20,6 +20,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "cache_size": ("2.5GB", 2_500_000_000),
     "store": ("s3://traces/gpt2/", "s3://traces/gpt2"),
     "store_endpoint": ("http://127.0.0.1:9000/", "http://127.0.0.1:9000"),
+    "redis": ("rediss://:secret@10.0.0.5:6379/1", "rediss://:secret@10.0.0.5:6379/1"),
     "device": ("cpu", "cpu"),
     "dtype": ("bfloat16", "bfloat16"),
     "jobs": ("3", 3),
@@ -55,6 +56,8 @@ BAD: list[tuple[str, str, str]] = [
     ("store", "s3://traces/../other bucket", "a bucket"),
     ("store_endpoint", "127.0.0.1:9000", "http:// or https://"),
     ("store_endpoint", "http://name:secret@host", "http:// or https://"),
+    ("redis", "10.0.0.5:6379", "is redis:// and a host"),
+    ("redis", "http://10.0.0.5", "is redis:// and a host"),
     ("device", "gpu", "one of auto, cpu, cuda, mps"),
     ("dtype", "float16", "one of float32, bfloat16"),
     ("jobs", "0", "above zero"),
@@ -203,5 +206,5 @@ def test_another_process_can_be_given_the_same_settings() -> None:
     """All but secrets: the key that signs goes another way, and jobs ask for no password."""
     settings = Settings.read({variable(name): text for name, (text, _) in GIVEN.items()})
     assert not {variable(name) for name in SECRETS} & settings.environ().keys()
-    assert Settings.read(settings.environ()) == dataclasses.replace(settings, secret_key=None, password="")
+    assert Settings.read(settings.environ()) == dataclasses.replace(settings, secret_key=None, password="", redis=None)
     assert Settings.read(Settings.read({}).environ()) == Settings.read({})

@@ -30,25 +30,22 @@ from multiprocess.connection import wait as wait_for
 
 from dashapp.errors import JobRefused, JobTimedOut
 from dashapp.jobs.admission import Admission
-from dashapp.jobs.outcome import Outcome, failure, outcome_of
-from dashapp.jobs.progress import Reporter
+from dashapp.jobs.keys import place_key, stop_key, told_key
+from dashapp.jobs.outcome import failure
 from dashapp.jobs.resident import Resident
+from dashapp.jobs.running import JobFunction, Wire, run_wired
 from dashapp.jobs.works import Seen, prepare_home, run_work
-from dashapp.logs import JOB_ID
 from dashapp.store.folders import private_file, private_folder
 from dashapp.store.index import TextKeys
 
 logger = logging.getLogger(__name__)
 
 KEPT_S: Final = 3600  # what nobody fetched (the tab was closed) is forgotten after an hour
-BEAT_S: Final = 1.0
 RETRY_S: Final = 0.5
 NICENESS: Final = 10  # of processes that do works
 NO_JOB: Final = 0
 FIRST_TICKET: Final = 10**9  # jobs are told apart by numbers that no process has
 WORKS_ON_DEVICE: Final = "works-on-device"  # the home of works that have none, where processes must stay
-
-JobFunction = Callable[..., Mapping[str, Any]]
 
 
 class JsonOnly(TextKeys):
@@ -136,11 +133,11 @@ class JobManager(DiskcacheManager):
     def ask_to_stop(self, request_id: str) -> None:
         """Tell a job to end with what it has; it looks after each token."""
         self.admission.leave(request_id)
-        self.handle.set(_stop_key(request_id), True, expire=KEPT_S)
+        self.handle.set(stop_key(request_id), True, expire=KEPT_S)
 
     def told(self, request_id: str) -> dict[str, Any] | None:
         """What the job of a request has told last; None before it has begun and after its outcome was fetched."""
-        place = self.handle.get(_place_key(request_id))
+        place = self.handle.get(place_key(request_id))
         told = self.handle.get(place) if place else None
         return told[0] if told else None
 
@@ -163,6 +160,10 @@ class JobManager(DiskcacheManager):
             return bool(self.handle.set("reached", True, expire=KEPT_S))
         except (OSError, sqlite3.Error, diskcache.Timeout):
             return False
+
+    def is_ready(self) -> bool:
+        """Whether the first job has run, and so the model is in memory."""
+        return self.is_warm.is_set()
 
     def warm_up(self, work: Callable[[], None], *, homes: Collection[str] = ()) -> None:
         """Start the fork server and run `work` in a first job, in the background: the first one pays for imports.
@@ -194,14 +195,14 @@ class JobManager(DiskcacheManager):
     def begin_work(self, order: Mapping[str, Any], home: str | None) -> None:
         """Begin a work; `see` tells how it fares."""
         key = str(order["id"])
-        self._forget(key, _told_key(key), _stop_key(key))
+        self._forget(key, told_key(key), stop_key(key))
         do = partial(
             run_job,
             run_work,
             folder=self.folder,
             timeout_s=self.timeout_s * int(order.get("patience", 1)),
             key=key,
-            progress_key=_told_key(key),
+            progress_key=told_key(key),
             request=dict(order),
         )
         if home is None and self._worker is None:
@@ -216,7 +217,7 @@ class JobManager(DiskcacheManager):
         with self._lock:
             work = self._works.get(key)
         is_alive = work is not None and work.is_alive()  # first, for the outcome comes before the end
-        told, outcome = self.handle.get(_told_key(key)), self.handle.get(key)
+        told, outcome = self.handle.get(told_key(key)), self.handle.get(key)
         return Seen(told=told[0] if told else None, outcome=outcome, is_alive=is_alive)
 
     def end_work(self, key: str) -> None:
@@ -231,7 +232,7 @@ class JobManager(DiskcacheManager):
         """Forget what a work told, which has left its outcome and ends by itself."""
         with self._lock:
             self._works.pop(key, None)
-        self._forget(key, _told_key(key), _stop_key(key))
+        self._forget(key, told_key(key), stop_key(key))
 
     def _forget(self, *keys: str) -> None:
         for key in keys:
@@ -259,7 +260,7 @@ class JobManager(DiskcacheManager):
         if not self.admission.begin(request_id):
             self.handle.set(key, failure(request_id, JobRefused(request_id)), expire=KEPT_S)
             return NO_JOB
-        self.handle.set(_place_key(request_id), progress_key, expire=KEPT_S)
+        self.handle.set(place_key(request_id), progress_key, expire=KEPT_S)
         return self._start(partial(job_fn, key=key, progress_key=progress_key, request=request), request_id)[0]
 
     def get_result(self, key: str, job: object) -> Any:
@@ -270,7 +271,7 @@ class JobManager(DiskcacheManager):
                 self.terminate_job(job)  # it left this before it ends: a process that stays would still take a task
             with self._lock:
                 self._let_go(_as_ticket(job))
-            self._forget(key, f"{key}-progress", _place_key(result["id"]))
+            self._forget(key, f"{key}-progress", place_key(result["id"]))
             self.on_outcome(result)
         return result
 
@@ -336,51 +337,20 @@ class JobManager(DiskcacheManager):
         return process
 
 
-class JobContext:
-    """What a job's function is given: a way to tell its state, and whether it should stop."""
-
-    def __init__(self, reporter: Reporter, should_stop: Callable[[], bool]) -> None:
-        self.tell, self.should_stop = reporter.tell, should_stop
-
-
 def run_job(
     fn: JobFunction, *, folder: Path, timeout_s: int, key: str, progress_key: str, request: dict[str, Any]
 ) -> None:
     """A job from beginning to end: its outcome lies in the job cache under `key`."""
     cache, request_id = open_job_cache(folder), str(request["id"])
-    JOB_ID.set(request_id)
-    reporter = Reporter(request_id, lambda state: cache.set(progress_key, [state], expire=KEPT_S))
-
-    def leave(outcome: Outcome) -> None:
-        cache.set(key, outcome, expire=KEPT_S)
-
-    def give_up() -> None:
-        leave(failure(request_id, JobTimedOut(timeout_s)))
-
-    is_over = threading.Event()
-    watch = threading.Thread(target=_watch_over, args=(reporter.beat, give_up, timeout_s, is_over), daemon=True)
-    watch.start()
-    context = JobContext(reporter, lambda: _stop_key(request_id) in cache)
-    outcome = outcome_of(request_id, lambda: fn(context, request))
-    is_over.set()
-    watch.join()  # in a process that stays, it would go on telling that this job lives
-    leave(outcome)
+    parent = multiprocess.parent_process().sentinel
+    wire = Wire(
+        tell=lambda state: cache.set(progress_key, [state], expire=KEPT_S),
+        leave=lambda outcome: cache.set(key, outcome, expire=KEPT_S),
+        should_stop=lambda: stop_key(request_id) in cache,
+        is_abandoned=lambda: bool(wait_for([parent], timeout=0)),  # the web process is gone
+    )
+    run_wired(fn, wire, request, timeout_s=timeout_s)
     cache.close()
-
-
-def _watch_over(
-    beat: Callable[[], None], give_up: Callable[[], None], timeout_s: int, is_over: threading.Event
-) -> None:
-    """Say each second that the process lives; end it when its time is over or the web process is gone."""
-    parent, end = multiprocess.parent_process().sentinel, time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if is_over.wait(BEAT_S):
-            return
-        if wait_for([parent], timeout=0):
-            os._exit(1)
-        beat()
-    give_up()
-    os._exit(1)
 
 
 def _gently(do: Callable[..., None], *args: object) -> None:
@@ -391,19 +361,6 @@ def _gently(do: Callable[..., None], *args: object) -> None:
 
 def _nothing() -> None:
     """The preparation of a process that needs none."""
-
-
-def _stop_key(request_id: str) -> str:
-    return f"stop-{request_id}"
-
-
-def _place_key(request_id: str) -> str:
-    """Of where the job of a request tells its state: a key that Dash makes."""
-    return f"{request_id}-place"
-
-
-def _told_key(key: str) -> str:
-    return f"{key}-told"
 
 
 def _as_ticket(job: object) -> int:

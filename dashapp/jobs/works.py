@@ -112,6 +112,7 @@ class Work:
         """What a job's process is told, as JSON; `id` as in a request for a run."""
         return {
             "id": self.key,
+            "kind": self.kind,
             "function": KINDS[self.kind].function,
             "patience": KINDS[self.kind].patience,
             "trace": self.trace,
