@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dashapp.model.gpt2 import GPT2, KeyValueCache, at_least_float32
-from dashapp.model.sampling import SamplingSettings, largest, random_numbers, sample
+from dashapp.model.sampling import FIRST_LOOK, SamplingSettings, largest, random_numbers, sample
 from dashapp.model.tap import NO_TAP, Tap
 from dashapp.model.tokenizer import END_OF_TEXT_ID
 
@@ -58,9 +58,11 @@ def draw_tokens(
     for i in range(n_new):
         logits = next_token_logits(model, unread, cache)
         u = generator.random() if settings.temperature > 0 else math.nan
-        token = sample(logits, settings, u)
+        # One look through the vocabulary serves the sampler and the record; the most likely token is the first of them.
+        leading = largest(logits, FIRST_LOOK if settings.temperature > 0 else N_TOP)
+        token = sample(logits, settings, u, leading=leading)
         stop = _stop_reason(token, i + 1, settings, room)
-        yield DrawnToken(token, u, *_most_likely(logits), stop)
+        yield DrawnToken(token, u, *_most_likely(logits, leading), stop)
         if stop:
             return
         unread = torch.tensor([[token]], device=model.device)
@@ -84,9 +86,9 @@ def _stop_reason(token: int, n_drawn: int, settings: SamplingSettings, room: int
     return "context" if n_drawn == room else None
 
 
-def _most_likely(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and probabilities of the N_TOP most likely tokens, equals in the order of their ids."""
-    ids = largest(logits, N_TOP)
+def _most_likely(logits: np.ndarray, leading: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and probabilities of the N_TOP most likely tokens, equals in the order of their ids; leading: `largest`."""
+    ids = leading[:N_TOP]
     shifted = logits - logits.max()
     probs = np.exp(shifted[ids]) / np.exp(shifted).sum(dtype=np.float64)
     return ids.astype(np.int32), probs.astype(np.float32)

@@ -75,22 +75,22 @@ def random_numbers(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def candidates(logits: np.ndarray, settings: SamplingSettings) -> Candidates:
+def candidates(logits: np.ndarray, settings: SamplingSettings, *, leading: np.ndarray | None = None) -> Candidates:
     """The tokens that survive the sampler's cuts, with their final probabilities.
 
-    logits: [d_vocab], finite. With temperature 0 the only candidate is the most likely token, the lowest id of equals.
-    Exactly top_k tokens are kept, of equal logits those with the lowest ids. top-p keeps at least one token.
-    Nucleus sampling: Holtzman et al. 2020; top-k: Fan et al. 2018.
+    logits: [d_vocab], finite. leading: `largest` of them, if somebody has looked already. With temperature 0 the only
+    candidate is the most likely token, the lowest id of equals. Exactly top_k tokens are kept, of equal logits those
+    with the lowest ids. top-p keeps at least one token. Nucleus sampling: Holtzman et al. 2020; top-k: Fan et al. 2018.
     """
     if settings.temperature == 0:
         return Candidates(np.array([np.argmax(logits)]), np.ones(1), 1.0)
     weights = _weights(logits, settings.temperature)
     if settings.top_k:
-        ids = largest(logits, settings.top_k)
+        ids = _first(logits, settings.top_k, leading)
         return _nucleus(ids, weights[ids], float(weights[ids].sum()), settings.top_p)
     total = float(weights.sum())
     if settings.top_p < 1:
-        ids = largest(logits, FIRST_LOOK)
+        ids = _first(logits, FIRST_LOOK, leading)
         if weights[ids].sum() >= settings.top_p * total * (1 + 1e-9):  # sure to hold top_p, whatever the rounding
             return _nucleus(ids, weights[ids], total, settings.top_p)
     ids = largest(logits, len(weights))
@@ -104,15 +104,23 @@ def draw(among: Candidates, u: float) -> int:
     return int(among.ids[min(place, int(np.count_nonzero(among.probs)) - 1)])
 
 
-def sample(logits: np.ndarray, settings: SamplingSettings, u: float) -> int:
-    """The next token: `draw(candidates(logits, settings), u)`, without sorting the vocabulary when nothing is cut."""
+def sample(logits: np.ndarray, settings: SamplingSettings, u: float, *, leading: np.ndarray | None = None) -> int:
+    """The next token: `draw(candidates(logits, settings), u)`, without sorting the vocabulary when nothing is cut.
+
+    leading: as `candidates` has it.
+    """
     if settings.temperature > 0 and not settings.top_k and settings.top_p == 1:
         weights = _weights(logits, settings.temperature)
-        ids = largest(logits, FIRST_LOOK)
+        ids = _first(logits, FIRST_LOOK, leading)
         reached = np.cumsum(weights[ids] / float(weights.sum()))
         if u < reached[-1]:
             return int(ids[np.searchsorted(reached, u, side="right")])
-    return draw(candidates(logits, settings), u)
+    return draw(candidates(logits, settings, leading=leading), u)
+
+
+def _first(logits: np.ndarray, n: int, leading: np.ndarray | None) -> np.ndarray:
+    """`largest(logits, n)`, from those that were found before where they are enough."""
+    return leading[:n] if leading is not None and len(leading) >= min(n, len(logits)) else largest(logits, n)
 
 
 def largest(logits: np.ndarray, n: int) -> np.ndarray:

@@ -60,27 +60,26 @@ def assert_same(found: Candidates, expected: dict[int, float]) -> None:
     assert abs(found.probs.sum() - 1) < ATOL
 
 
+SETTINGS = [
+    SamplingSettings(),
+    SamplingSettings(temperature=0),
+    SamplingSettings(temperature=0.8, top_k=40, top_p=0.95),
+    SamplingSettings(temperature=2, top_p=0.99),  # thousands of tokens: more than the first look
+    SamplingSettings(temperature=1.5, top_p=0.9),  # the first look holds most of it, and not enough
+    SamplingSettings(temperature=0.7, top_p=0.9),
+    SamplingSettings(top_k=D_VOCAB + 1),
+    SamplingSettings(top_k=D_VOCAB + 1, top_p=0.5),
+    SamplingSettings(top_k=1),
+    SamplingSettings(top_p=1e-9),
+    SamplingSettings(temperature=1e-6),
+    SamplingSettings(temperature=1e6, top_p=0.3),
+]
+
+
 # Candidates ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        SamplingSettings(),
-        SamplingSettings(temperature=0),
-        SamplingSettings(temperature=0.8, top_k=40, top_p=0.95),
-        SamplingSettings(temperature=2, top_p=0.99),  # thousands of tokens: more than the first look
-        SamplingSettings(temperature=1.5, top_p=0.9),  # the first look holds most of it, and not enough
-        SamplingSettings(temperature=0.7, top_p=0.9),
-        SamplingSettings(top_k=D_VOCAB + 1),
-        SamplingSettings(top_k=D_VOCAB + 1, top_p=0.5),
-        SamplingSettings(top_k=1),
-        SamplingSettings(top_p=1e-9),
-        SamplingSettings(temperature=1e-6),
-        SamplingSettings(temperature=1e6, top_p=0.3),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_candidates_are_those_of_a_brute_force_over_the_vocabulary(settings: SamplingSettings) -> None:
     logits = vocabulary_logits(0)
     assert_same(candidates(logits, settings), by_brute_force(logits, settings))
@@ -184,6 +183,18 @@ def test_sampling_is_drawing_among_the_candidates(settings: SamplingSettings) ->
     numbers = [0.0, LAST_U, 0.5, *np.cumsum(among.probs)[:3], *random_numbers(7).random(40)]
     for u in (min(float(u), LAST_U) for u in numbers):
         assert sample(logits, settings, u) == draw(among, u)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("n_known", [1, 20, FIRST_LOOK, 5_000])
+def test_what_somebody_has_found_already_changes_nothing(settings: SamplingSettings, n_known: int) -> None:
+    logits = np.round(vocabulary_logits(3), 2)  # with equals
+    known = largest(logits, n_known)
+    plain, given = candidates(logits, settings), candidates(logits, settings, leading=known)
+    np.testing.assert_array_equal(given.ids, plain.ids)
+    np.testing.assert_array_equal(given.probs, plain.probs)
+    for u in np.linspace(0, 0.999, 7):
+        assert sample(logits, settings, u, leading=known) == sample(logits, settings, u)
 
 
 def test_candidates_divide_the_unit_interval_in_order() -> None:
