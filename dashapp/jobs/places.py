@@ -61,9 +61,11 @@ forget_who_left(tonumber(ARGV[3]))
 forget('running:requests', 0)
 local n_places = places('requests', tonumber(ARGV[4]))
 if redis.call('ZSCORE', key('admitted'), id) then return {0} end
-local n_before, n_waiting = {}, 0
+local n_before, n_waiting, visitors = {}, 0, {}
+local told = redis.call('HGETALL', key('visitors'))
+for i = 1, #told, 2 do visitors[told[i]] = told[i + 1] end
 local function count(each)
-    local of = redis.call('HGET', key('visitors'), each) or ''
+    local of = visitors[each] or ''
     n_before[of] = (n_before[of] or 0) + 1
     return n_before[of] - 1, of
 end
@@ -74,6 +76,7 @@ end
 if not redis.call('ZSCORE', key('waiting'), id) then
     redis.call('ZADD', key('waiting'), redis.call('INCR', key('counter')), id)
     redis.call('HSET', key('visitors'), id, visitor)
+    visitors[id] = visitor
 end
 local turns = {}
 for order, each in ipairs(redis.call('ZRANGE', key('waiting'), 0, -1)) do
