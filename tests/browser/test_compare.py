@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Error, Locator, Page, expect
 
 from tests.browser.conftest import Complaints, Served
 from tests.browser.steps import PATIENCE_MS, begin, changes, generate, selected, shows_selected, tokens, until, wait_for
@@ -37,6 +37,12 @@ def link(base: str, a: str, b: str | None, **more: str) -> str:
 def half(page: Page, title: str, slot: str) -> Locator:
     """A panel in a slot, scrolled into the window: only what is near it is told of runs and selections."""
     found = page.get_by_role("group", name=f"{title}, prompt {slot}")
+    for _ in range(5):
+        try:
+            found.scroll_into_view_if_needed(timeout=PATIENCE_MS / 6)
+        except Error:  # the next box was checked, and the panels were put together anew meanwhile
+            continue
+        return found
     found.scroll_into_view_if_needed()
     return found
 
