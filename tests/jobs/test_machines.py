@@ -97,7 +97,9 @@ def began(browser: Browser, web: str, request: dict[str, Any], handles: dict[str
 
     def n_drawn() -> int:
         progress = browser.look(web, request, handles).get("progress")
-        n = len(progress["tokens"]) - progress["n_prompt"] if progress else 0
+        if not progress or "tokens" not in progress:  # a beat, before the job has said anything
+            return 0
+        n = len(progress["tokens"]) - progress["n_prompt"]
         return n if n > more_than else 0
 
     return int(until(n_drawn))
