@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.alignment import NONE
 from dashapp.analysis.divergence import divergence, log_softmax
@@ -29,6 +28,9 @@ from dashapp.panels.output_changes import SCALE
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.panels.patching import DIRECTION, SITE, SITE_NAMES, Question, question
 from dashapp.traces.record import Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 Show = Literal["tokens", "attention"]
 
