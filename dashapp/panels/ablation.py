@@ -404,7 +404,7 @@ ABLATION: Final = Panel(
                 "edge": "the selected pair of tokens",
             },
         ),
-        TextKnob(name="parts", label="Or several", example="L1H1, L2MLP, L0N7, 5>3"),
+        TextKnob(name="parts", label="Or several", example="L0H0, L0MLP, L0N2"),
         Knob(name="mode", label="In its place", options=MODES),
         Knob(name="where", label="At", options={"all": "every token", "end": "the last token"}),
         Knob(name="show", label="Show", options={"tokens": "next tokens", "parts": "what each head adds"}),

@@ -80,7 +80,6 @@
    * second click chooses.
    */
   const KINDS = {
-    none: { outlines: () => [], picks: () => null },
     pos: {
       outlines: ({ pos }, colour) => outline(pos, colour),
       picks: (point) => ({ pos: point.x }),
@@ -199,6 +198,10 @@
       picks: (point, graph, chosen) => lensPick(point.x, point.customdata, chosen),
       moves: nextColumn,
       says: "Tokens: left and right arrows select one, Escape lets the target go",
+    },
+    none: {
+      outlines: () => [],
+      picks: () => null,
     },
   };
 
