@@ -242,6 +242,10 @@ def _keep_the_door(server: Flask, settings: Settings) -> None:
         response.headers["X-Request-Id"] = REQUEST_ID.get()
         return response
 
+    @server.teardown_request
+    def forget_name(_error: BaseException | None) -> None:
+        REQUEST_ID.set("")  # what the thread does next belongs to no request
+
     tell_visitors_apart(server, port=settings.port, n_proxies=settings.trusted_proxies)
     if settings.auth_header:
         believe_proxy(server, settings.auth_header)

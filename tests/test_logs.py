@@ -57,3 +57,4 @@ def test_every_answer_names_its_request(client: FlaskClient) -> None:
     names = [client.get("/healthz").headers["X-Request-Id"] for _ in range(2)]
     assert names[0] != names[1]
     assert all(len(name) == 8 for name in names)
+    assert REQUEST_ID.get() == ""  # what this thread logs next belongs to neither
