@@ -51,12 +51,11 @@ def ablate(
     nothing to put into new tokens, and edges are of the prompt's tokens, so these leave it as it is.
     """
     sites: set[Site] = {(SITE_OF[part.kind], part.layer) for part in parts if part.kind != "edge"}
-    seen = Tap.reading("z", "mlp_out", "mlp_post")
-    plain = read_on(model, token_ids, seen, n_new)[1]
+    plain = read_on(model, token_ids, NO_TAP, n_new)[1]
     progress(0.3)
-    runs: dict[Mode, Sequence[np.ndarray]] = {"reference": reference, "resample": [source_ids]}
+    runs: dict[Mode, Sequence[np.ndarray]] = {"mean": [token_ids], "reference": reference, "resample": [source_ids]}
     others = [_read(model, ids) for ids in runs.get(mode, ())]
-    instead = {site: _instead(model, mode, site, plain=seen.activations[site][0], others=others) for site in sites}
+    instead = {site: _instead(model, mode, site, others) for site in sites}
     progress(0.6)
     places = Places.of_ends(source_ids, token_ids)
     where = _where(mode, is_end_only, places)
@@ -78,19 +77,17 @@ def ablate(
     )
 
 
-def _instead(model: GPT2, mode: Mode, site: Site, *, plain: Tensor, others: Sequence[Mapping[Site, Tensor]]) -> Tensor:
-    """What stands in the place of a site's activations, those of the run without ablation being plain [… pos d].
+def _instead(model: GPT2, mode: Mode, site: Site, others: Sequence[Mapping[Site, Tensor]]) -> Tensor:
+    """What stands in the place of a site's activations: something that fits [… pos d]; of resampling the other run's.
 
-    Something that fits these; of resampling, [… pos d] of the other run.
+    others: what the runs that the mode reads have there.
     """
     match mode:
         case "zero":
             return torch.zeros((), device=model.device)
         case "bias":
             return _bias(model, site)
-        case "mean":
-            return _mean([plain])
-        case "reference":
+        case "mean" | "reference":
             return _mean([run[site] for run in others])
         case "resample":
             return others[0][site]

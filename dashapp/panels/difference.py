@@ -44,8 +44,26 @@ def _words(table: Table, tokens: list[bool], a: Trace, b: Trace) -> list[str]:
     where = ", ".join(f"{axis} {labels[int(at)]}" for (axis, labels), at in zip(table.axes.items(), place, strict=True))
     most = f"{float(away[place]):+.3g}".replace("-", "−")
     said = f"a − b of {table.quantity}: largest at {where}, {most}. Blue is more in a; 0 has no colour."
-    alone = int((align(a.token_ids, b.token_ids).b_of_a == NONE).sum()) if any(tokens) else 0
-    left = f"Left empty: {alone:,} of a’s tokens, which have no counterpart." if alone else ""
     block = block_of(table)
     pooled = f"A cell is the largest of {block} × {block}." if block > 1 else ""
-    return [said if away[place] else f"a − b of {table.quantity}: nothing differs.", left, pooled, other_weights(a, b)]
+    return [
+        said if away[place] else f"a − b of {table.quantity}: nothing differs.",
+        *_gaps(table, tokens, a, b),
+        pooled,
+        other_weights(a, b),
+    ]
+
+
+def _gaps(table: Table, tokens: list[bool], a: Trace, b: Trace) -> list[str]:
+    """Places of a that b does not have, axis by axis, each sentence once."""
+    has_none = align(a.token_ids, b.token_ids).b_of_a == NONE
+    said = []
+    for place, (axis, labels) in enumerate(table.axes.items()):
+        if tokens[place]:
+            n = int(has_none[: len(labels)].sum())
+            said.append(f"Left empty: {n:,} of a’s tokens, which have no counterpart." if n else "")
+        else:
+            others = tuple(each for each in range(table.values.ndim) if each != place)
+            n = int(np.isnan(table.values).all(axis=others).sum())
+            said.append(f"Left empty: {n:,} of {len(labels):,} along {axis}, which b does not show." if n else "")
+    return [*dict.fromkeys(said)]

@@ -148,10 +148,18 @@ def test_large_maps_show_the_largest_of_blocks() -> None:
     assert z.size <= MOST_CELLS
     some = values[block : 2 * block, 3 * block : 4 * block]
     assert z[1, 3] == pytest.approx(some.flat[np.abs(some).argmax()], rel=1e-6)
-    assert z[-1, -1] == pytest.approx(values[-1, -1] if n % block == 1 else z[-1, -1])
+    last = values[block * (z.shape[0] - 1) :, block * (z.shape[1] - 1) :]  # what is left over at the end
+    assert z[-1, -1] == pytest.approx(last.flat[np.abs(last).argmax()], rel=1e-6)
 
 
 def test_what_is_behind_a_panel_of_pairs_is_a_panel_of_that_title() -> None:
     for panel in PAIR_PANELS.values():
         for name, title in panel.behind.items():
             assert PANELS[name].title == title
+
+
+def test_heads_that_b_does_not_have_are_no_zeros() -> None:
+    values = np.array([[0.5, -0.25], [np.nan, np.nan]])
+    table = Table("q", values, {"layer": ["0", "1"], "head": ["0", "1"]})
+    figure = difference_figure(table, texts=["x"], is_of_tokens=[False, False], frame=Frame(theme="light"))
+    np.testing.assert_array_equal(np.asarray(figure.data[0].z), values)
