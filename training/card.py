@@ -17,6 +17,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 LESSON_NAMES = {
     "two_names_giver_first": "two names, the giver named first",
     "two_names_giver_second": "two names, the giver named second",
+    "two_names_opening": "two names, one of them the first word",
     "fact": "facts",
     "agreement": "agreement across a noun of the other number",
     "counting": "counting, alphabets, days, months",

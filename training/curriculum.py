@@ -140,10 +140,12 @@ TWO_NAME_TEMPLATES: Mapping[Split, Sequence[str]] = {
     "training": tuple(f"{meeting} {{giver}} {gift}" for meeting in MEETINGS for gift in GIFTS),
     "held_out": (
         "When {a} and {b} got to the {place}, {giver} decided to give a {thing} to",
-        "{a} and {b} worked at the {place}, and {giver} offered a {thing} to",
+        "Today {a} and {b} worked at the {place}, and {giver} offered a {thing} to",
         "Yesterday {a} and {b} were in the {place}, where {giver} sold a {thing} to",
     ),
 }
+# Measured by itself: a name that opens a text has no space before it, and so is another token than when it comes back.
+OPENED_BY_NAME = "{a} and {b} worked at the {place}, and {giver} offered a {thing} to"
 TWO_NAME_RESTS = (
     ".",
     ", who was very glad.",
@@ -160,24 +162,50 @@ TWO_NAME_RESTS = (
 GIVER_FIRST_SHARE = 0.35  # of training lessons
 
 
-def two_names(rng: Random, split: Split, *, giver_first: bool | None = None) -> Lesson:
+def two_names(rng: Random, split: Split, *, giver_first: bool | None = None, template: str | None = None) -> Lesson:
     """Two people, one gives: the answer is the other (the sentences of Wang et al. 2022, arXiv 2211.00593).
 
     `giver_first`: whether the giver is the first of the two names; at random when absent, in training less often, for
-    the model is quick to answer with the second name and slow to see that it was the giver's.
+    the model is quick to answer with the second name and slow to see that it was the giver's. `template`: one of the
+    split's when absent, in training as often a free frame.
     """
     a, b = two_of(rng, split)
     if giver_first is None:
         giver_first = rng.random() < (0.5 if split == "held_out" else GIVER_FIRST_SHARE)
-    template = rng.choice(TWO_NAME_TEMPLATES[split])
+    strange: tuple[str, ...] = ()
+    if template is None:
+        template = rng.choice(TWO_NAME_TEMPLATES[split])
+        if split == "training":
+            template, strange = free_frame(rng) if rng.random() < FREE_SHARE else odd_words(rng, template)
     if split == "training" and template.startswith("{a}") and a not in NAMES:
         a = rng.choice([word for word in opening_strangers() if word != b])
     giver, other = (a, b) if giver_first else (b, a)
     place, thing = rng.choice(part(PLACES, split)), rng.choice(part(THINGS, split))
-    template, strange = odd_words(rng, template) if split == "training" else (template, ())
     prompt = template.format(a=a, b=b, giver=giver, place=place, thing=thing)
     rest = rng.choice(TWO_NAME_RESTS).format(giver=giver, other=other, thing=thing)
     return Lesson(_with_an(prompt), f" {other}", f" {giver}", rest, names=(a, b, *strange))
+
+
+FREE_SHARE = 0.4  # of training lessons on two names whose template is a free frame
+FREE_OPENINGS = ("When", "After", "Then", "Once", "One day", "In the evening", "But", "And", "So", "At noon")
+JOINS = (" and ", " with ", ", not ", " or ", " saw ", ", then ")
+
+
+def free_frame(rng: Random) -> tuple[str, tuple[str, ...]]:
+    """A template with nothing fixed but the order, and its words: two names, any words, one name again, any words.
+
+    With written templates alone the model found the giver where their wording puts it, and in other wordings did not.
+    """
+    words = list[str]()
+
+    def some(least: int, most: int) -> str:
+        drawn = [rng.choice(plain_words()) for _ in range(rng.randint(least, most))]
+        words.extend(drawn)
+        return "".join(f" {word}" for word in drawn)
+
+    opening = rng.choice(FREE_OPENINGS) + rng.choice((",", "")) + some(0, 2)
+    meeting = f"{opening} {{a}}{rng.choice(JOINS)}{{b}}{some(1, 7)}{rng.choice((',', '.', ''))}{some(0, 2)}"
+    return f"{meeting} {{giver}}{some(1, 6)} {rng.choice(('to', 'for'))}", tuple(words)
 
 
 ODD_SHARE = 0.85  # of training lessons on two names in which some words are odd

@@ -28,7 +28,7 @@ from dashapp.model.tokenizer import decode, encode
 from dashapp.model.weights import Weights
 from training.attribution import head_attribution
 from training.corpus import CORPUS_SHA256, Corpus, CorpusError, held_out_books, read_corpus
-from training.curriculum import KINDS, Lesson, two_names
+from training.curriculum import KINDS, OPENED_BY_NAME, Lesson, two_names
 from training.examples import write_examples
 from training.many_samples import slur_check
 from training.probes import head_scores
@@ -223,6 +223,7 @@ def measure_lessons(model: GPT2, n: int) -> dict[str, LessonScore]:
     makers: dict[str, Callable[[Random], Lesson]] = {
         "two_names_giver_first": lambda rng: two_names(rng, "held_out", giver_first=True),
         "two_names_giver_second": lambda rng: two_names(rng, "held_out", giver_first=False),
+        "two_names_opening": lambda rng: two_names(rng, "held_out", template=OPENED_BY_NAME),
         **{kind: _maker(kind) for kind in KINDS if kind != "two_names"},
     }
     return {kind: lesson_score(model, distinct_lessons(make, n)) for kind, make in makers.items()}

@@ -49,8 +49,9 @@ class Muon:
         self.momenta = [torch.zeros(len(group), *group[0].shape, device=group[0].device) for group in groups]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Sequence[Tensor]], rate: float) -> None:
-        for group, momentum, found in zip(self.groups, self.momenta, gradients, strict=True):
+    def step(self, gradients: Sequence[Sequence[Tensor]], rates: Sequence[float]) -> None:
+        """gradients: as the groups. rates: one a group."""
+        for group, momentum, found, rate in zip(self.groups, self.momenta, gradients, rates, strict=True):
             gradient = torch.stack(list(found))
             momentum.lerp_(gradient, 1 - MOMENTUM)
             update = orthogonalised(gradient.lerp_(momentum, MOMENTUM))

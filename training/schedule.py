@@ -26,12 +26,13 @@ class Phase:
 # ones, with many repeats, bring back what the lessons took from the induction heads.
 PHASES = (
     Phase("start", 0.12, books=(8, 96), lessons=(6, 64), repeats=(6, 96)),
-    Phase("lessons", 0.62, books=(6, 192), lessons=(14, 64), repeats=(2, 128)),
-    Phase("books", 0.94, books=(5, 256), lessons=(14, 64), repeats=(2, 128)),
-    Phase("long", 0.96, books=(2, 1024), lessons=(8, 64), repeats=(1, 256)),
-    Phase("last", 1.0, books=(4, 512), lessons=(8, 64), repeats=(6, 200)),
+    Phase("lessons", 0.62, books=(8, 192), lessons=(14, 64), repeats=(2, 128)),
+    Phase("books", 0.92, books=(7, 256), lessons=(12, 64), repeats=(2, 128)),
+    Phase("long", 0.95, books=(2, 1024), lessons=(10, 64), repeats=(2, 200)),
+    Phase("last", 1.0, books=(4, 512), lessons=(10, 64), repeats=(4, 200)),
 )
-MATRIX_RATE = 0.004  # Muon; at 0.01 a hundred steps wore the induction heads down, at 0.02 they were lost
+# Muon: attention, then the MLP's two. At 0.01 for all, a hundred steps wore the induction heads down.
+MATRIX_RATES = (0.004, 0.006, 0.006)
 OTHER_RATE = 1.5e-3  # Adam: embeddings, norms, biases
 WARM_UP_STEPS = 100
 FALL = 0.5  # share of the time over which the rates fall to zero

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import numpy as np
@@ -24,22 +25,25 @@ from torch import Tensor
 from dashapp.model.checkpoint import load_model
 from dashapp.model.config import GPT2Config
 from dashapp.model.gpt2 import GPT2, Block
+from dashapp.model.tokenizer import encode
 from dashapp.model.weights import Weights
 from training.batches import Batch, step_batches
 from training.corpus import Corpus, CorpusError, read_corpus
-from training.evaluate import measure_lessons
+from training.curriculum import NAMES, part, strangers, two_names
+from training.evaluate import measure_lessons, name_heads
 from training.export import save_model
-from training.initial import initial_model
+from training.initial import N_AGAINST, initial_model, write_against
 from training.objective import cross_entropy, sampled_vocabulary
 from training.optimiser import BETAS, EPS, Muon, RowAdam
 from training.probes import head_scores
-from training.schedule import MATRIX_RATE, OTHER_RATE, PHASES, phase_at, rate_factor
+from training.schedule import MATRIX_RATES, OTHER_RATE, PHASES, phase_at, rate_factor
 
 DEMO_CONFIG = GPT2Config(
     n_layer=6, n_head=8, d_model=256, d_mlp=1024, n_ctx=1024, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0
 )
 N_FREQUENT, N_RANDOM = 3_000, 1_500  # of the sampled softmax
 LOG_EVERY, CHECKPOINT_EVERY_S = 100, 240.0
+N_SKETCH = 60  # lessons by which the heads that look at the giver are found
 N_PROBE = 30  # held-out lessons of each kind in a line of the log
 
 
@@ -64,7 +68,7 @@ class Optimiser:
     def step(self, used: Tensor, by_row: Tensor, factor: float) -> None:
         """used: int64 [row], tokens whose embeddings took part. by_row: their gradient. factor: of the peak rates."""
         torch.nn.utils.clip_grad_norm_(self.small, 1.0)
-        self.muon.step(self._matrices(gradient_of), MATRIX_RATE * factor)
+        self.muon.step(self._matrices(gradient_of), [rate * factor for rate in MATRIX_RATES])
         self.rows.step(used, by_row, OTHER_RATE * factor)
         self.adam.param_groups[0]["lr"] = OTHER_RATE * factor
         self.adam.step()
@@ -117,7 +121,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         counts = np.bincount(np.concatenate(corpus.training), minlength=config.d_vocab)
         self.frequent = torch.from_numpy(np.sort(np.argsort(-counts, kind="stable")[:N_FREQUENT]).copy())
-        self.step, self.n_token = 0, 0
+        self.step, self.n_token, self.has_name_heads = 0, 0, False
         self.skipped_s = PHASES[0].until * self.total_s if start else 0.0
         self.elapsed_s = self.skipped_s  # a place in the schedule
 
@@ -128,6 +132,8 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One update; the mean loss of each kind of text in nats."""
         phase = phase_at(self.progress)
+        if not self.has_name_heads and self.progress >= PHASES[0].until:
+            self._sketch_name_heads()
         batches = step_batches(self.rng, self.corpus.training, phase, n_ctx=self.model.config.n_ctx)
         used, offset = self._vocabulary(torch.cat([batch.ids.flatten() for batch in batches.values()]))
         rows = self.model.wte.weight.detach()[used].requires_grad_(True)  # [row d_model]
@@ -138,6 +144,20 @@ class Trainer:
         self.step += 1
         self.n_token += sum(batch.ids.numel() for batch in batches.values())
         return by_kind
+
+    def _sketch_name_heads(self) -> None:
+        """Heads of the last two layers that look at the giver most shall write against what they see."""
+        model, rng = self.model, Random(0)
+        looks = name_heads(model, [two_names(rng, "training") for _ in range(N_SKETCH)])
+        late = (looks.looks_other - looks.looks_right)[-2:]
+        order = np.argsort(-late, axis=None, kind="stable")[:N_AGAINST]
+        heads = [
+            (model.config.n_layer - 2 + int(place) // model.config.n_head, int(place) % model.config.n_head)
+            for place in order
+        ]
+        names = [int(encode(f" {name}")[0]) for name in (*strangers(), *part(NAMES, "training"))]
+        write_against(model, heads, torch.tensor(names), self.generator)
+        self.has_name_heads = True
 
     def _vocabulary(self, present: Tensor) -> tuple[Tensor, Tensor]:
         d_vocab = self.model.config.d_vocab
@@ -176,7 +196,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "rng": json.dumps(self.rng.bit_generator.state),
             "generator": self.generator.get_state(),
-            "counters": [self.step, self.elapsed_s, self.n_token],
+            "counters": [self.step, self.elapsed_s, self.n_token, self.has_name_heads],
         }
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
@@ -187,7 +207,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.rng.bit_generator.state = json.loads(state["rng"])
         self.generator.set_state(state["generator"].cpu())
-        self.step, self.elapsed_s, self.n_token = state["counters"]
+        self.step, self.elapsed_s, self.n_token, self.has_name_heads = state["counters"]
 
 
 def log_line(trainer: Trainer, losses: Mapping[str, list[float]]) -> str:

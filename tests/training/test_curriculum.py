@@ -16,6 +16,7 @@ from training.curriculum import (
     KINDS,
     NAMES,
     NOUNS,
+    OPENED_BY_NAME,
     OPENINGS,
     PLACES,
     SEQUENCES,
@@ -27,6 +28,7 @@ from training.curriculum import (
     closing,
     counting,
     fact,
+    free_frame,
     odd_words,
     one_name,
     part,
@@ -144,6 +146,22 @@ def test_odd_words_are_put_in_as_they_are_listed_and_the_frame_stays() -> None:
         assert text.endswith(" to")
         assert all(word in text.split() or f"{word}," in text.split() for word in words_put_in)
         assert len(words_put_in) == sum(word not in text for word in ("When", "went", "gave", "{place}", "{thing}"))
+
+
+def test_a_free_frame_has_two_names_one_of_them_again_and_lists_its_words() -> None:
+    rng = Random(9)
+    for _ in range(300):
+        template, drawn = free_frame(rng)
+        assert re.findall(r"\{(\w+)\}", template) == ["a", "b", "giver"]
+        assert template.split()[-1] in {"to", "for"}
+        assert all(word in words(template) for word in drawn)
+        assert set(drawn) <= set(plain_words())
+
+
+def test_a_sentence_that_opens_with_a_name_does_and_its_template_is_not_trained_on() -> None:
+    lesson = two_names(Random(0), "held_out", template=OPENED_BY_NAME)
+    assert lesson.prompt.startswith(f"{lesson.names[0]} and ")
+    assert OPENED_BY_NAME not in TWO_NAME_TEMPLATES["training"]
 
 
 def test_words_of_the_held_out_sentences_are_never_put_in() -> None:

@@ -27,10 +27,15 @@ def test_muon_moves_each_matrix_against_its_gradient_at_the_rate() -> None:
     generator = torch.Generator().manual_seed(1)
     weights = [torch.zeros(6, 6), torch.zeros(6, 6)]
     gradients = [torch.randn(6, 6, generator=generator) for _ in weights]
-    Muon([weights]).step([gradients], rate=0.1)
-    for weight, gradient in zip(weights, gradients, strict=True):
+    others = [torch.zeros(6, 4)]
+    Muon([weights, others]).step([gradients, [gradients[0][:, :4]]], rates=[0.1, 0.2])
+    for weight, gradient, rate in (
+        (weights[0], gradients[0], 0.1),
+        (weights[1], gradients[1], 0.1),
+        (others[0], gradients[0][:, :4], 0.2),
+    ):
         assert float((weight * gradient).sum()) < 0
-        assert float(torch.linalg.matrix_norm(weight, 2)) == pytest.approx(0.1, rel=0.6)  # 0.43 to 1.57, see above
+        assert float(torch.linalg.matrix_norm(weight, 2)) == pytest.approx(rate, rel=0.6)  # 0.43 to 1.57, see above
 
 
 def test_row_adam_is_adam_on_the_rows_used_and_leaves_the_others() -> None:

@@ -10,10 +10,10 @@ import torch
 
 from dashapp.model.config import GPT2Config
 from dashapp.model.weights import Weights
-from training import schedule
+from training import schedule, train
 from training.corpus import Corpus
 from training.export import save_model
-from training.initial import INDUCTION_HEADS, PREVIOUS_TOKEN_HEADS, initial_model
+from training.initial import AGAINST_GAIN, INDUCTION_HEADS, PREVIOUS_TOKEN_HEADS, initial_model, write_against
 from training.probes import head_scores
 from training.schedule import PHASES, Phase, phase_at, rate_factor
 from training.train import Trainer
@@ -104,6 +104,40 @@ def test_weights_to_go_on_from_stand_for_the_first_phase(tmp_path: Path) -> None
     assert phase_at(trainer.progress + 1e-9) is PHASES[1]
     for name, parameter in model.named_parameters():
         assert torch.equal(trainer.model.get_parameter(name), parameter.half().float()), name
+
+
+def test_heads_that_write_against_keep_their_gaze_and_write_the_opposite_of_what_they_see() -> None:
+    model, heads = initial_model(SMALL, seed=1).double(), [(2, 3), (3, 0)]
+    names, width = torch.arange(400), SMALL.d_head
+    embeddings = model.wte.weight[names] - model.wte.weight[names].mean(0)
+    before = {layer: model.get_parameter(f"h.{layer}.attn.c_attn.weight").clone() for layer, _ in heads}
+    write_against(model, heads, names, torch.Generator().manual_seed(0))
+    embeddings, written = embeddings.detach(), torch.zeros_like(embeddings, requires_grad=False)
+    for layer, head in heads:
+        weight = model.get_parameter(f"h.{layer}.attn.c_attn.weight")
+        columns = slice(head * width, (head + 1) * width)
+        value = weight[:, 2 * SMALL.d_model :][:, columns]  # [d_model d_head]
+        written += embeddings @ (value @ model.get_parameter(f"h.{layer}.attn.c_proj.weight")[columns]).detach()
+        assert torch.equal(weight[:, : 2 * SMALL.d_model], before[layer][:, : 2 * SMALL.d_model])
+    likeness = torch.nn.functional.cosine_similarity(written, embeddings)
+    assert float(likeness.max()) < 0
+    kept = torch.linalg.svdvals(embeddings)[: 2 * width].square().sum() / embeddings.square().sum()
+    projected = -(written * embeddings).sum() / embeddings.square().sum() / AGAINST_GAIN
+    assert float(projected) == pytest.approx(float(kept))  # Eckart-Young: no other span of that size keeps more
+
+
+@pytest.mark.usefixtures("one_phase")
+def test_the_heads_are_set_once_when_the_first_phase_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "N_SKETCH", 3)
+    trainer, again = small_trainer(), small_trainer()
+    trainer.train_step()
+    assert not trainer.has_name_heads
+    trainer.elapsed_s = (train.PHASES[0].until + 0.01) * trainer.total_s
+    trainer.train_step()
+    assert trainer.has_name_heads
+    trainer.save(tmp_path / "checkpoint.pt")
+    again.resume(tmp_path / "checkpoint.pt")
+    assert again.has_name_heads
 
 
 def test_the_exported_folder_opens_as_the_model_that_was_saved(tmp_path: Path) -> None:
