@@ -25,6 +25,7 @@ from dashapp.jobs.manager import JobManager
 from dashapp.jobs.models import ModelList
 from dashapp.jobs.reception import Reception
 from dashapp.jobs.resident import may_compute_on_device
+from dashapp.jobs.running import Limits
 from dashapp.jobs.works import WORKS, Works
 from dashapp.logs import REQUEST_ID
 from dashapp.metrics import Metrics
@@ -128,7 +129,7 @@ def _new_manager(settings: Settings) -> Manager:
     return JobManager(
         settings.cache_dir / "jobs",
         n_jobs=settings.n_jobs,
-        timeout_s=settings.job_timeout_s,
+        limits=Limits(settings.job_timeout_s, settings.job_memory),
         preload=PRELOAD,
         environ=settings.environ() | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(settings.threads_per_job)},
         keeps_worker=may_compute_on_device(settings.device),

@@ -286,7 +286,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add("serve", serve, setting_names())
     # --only is how a worker starts its two nodes.
-    worker_parser = add("worker", worker, (*ENGINE_SETTINGS, "redis", "jobs", "job_timeout_s"))
+    worker_parser = add("worker", worker, (*ENGINE_SETTINGS, "redis", "jobs", "job_timeout_s", "job_memory"))
     worker_parser.add_argument("--only", choices=("requests", "works"), help=argparse.SUPPRESS)
     for name, command in (("trace", trace), ("generate", generate)):
         _add_prompt(add(name, command))

@@ -22,7 +22,7 @@
     ├── DoorError         somebody is asked to wait, or to sign in
     │   ├── NotAQuestion   ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
     └── JobError          running it again may help
-        ├── TooManyWaiting   JobRefused   JobTimedOut   JobStopped   JobLost   TraceGone   NotThereYet
+        ├── TooManyWaiting   JobRefused   JobTimedOut   JobOutOfMemory   JobStopped   JobLost   TraceGone   NotThereYet
         ├── QueueUnavailable   NoWorker   UnexpectedFailure
 
 A class owns its sentence: callers pass values, the class says the rule, the instance and the remedy. `ValueError` and
@@ -736,6 +736,15 @@ class JobTimedOut(JobError):
             "A job may take only so long, so that it cannot hold a place for ever.",
             f"This one was ended after {limit_s:,} s.",
             "Try again with fewer new tokens or a shorter prompt, or raise DASHAPP_JOB_TIMEOUT_S.",
+        )
+
+
+class JobOutOfMemory(JobError):
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            "A job may take only so much memory, so that it cannot bring down the server.",
+            f"This one asked for more than {limit_bytes / 1e6:,.0f} MB.",
+            "Try again with a shorter prompt or a smaller model, or raise DASHAPP_JOB_MEMORY.",
         )
 
 

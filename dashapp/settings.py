@@ -198,6 +198,12 @@ class Settings:
     )
     jobs: int | None = _setting(None, _count, "Jobs that run at once; 'auto' is one for each processor core.")
     job_timeout_s: int = _setting(600, _seconds, "Seconds after which a job is ended.")
+    job_memory: int | None = _setting(
+        None,
+        _size,
+        "Most memory that a job may take beside the weights, such as 4GB; 'auto' is what is free when it begins. "
+        "On Linux; elsewhere there is no limit.",
+    )
     secret_key: str | None = _setting(
         None, _secret, "Key that signs what browsers send back; 'auto' is made once and kept in the cache folder."
     )

@@ -117,6 +117,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "TooManyWaiting": ({"n_waiting": 1234}, ("at most 1,234 texts", "All 1,234 of yours")),
     "JobRefused": ({"request_id": "0123456789abcdef"}, ("'01234567'",)),
     "JobTimedOut": ({"limit_s": 1200}, ("1,200 s",)),
+    "JobOutOfMemory": ({"limit_bytes": 1_234_567_890}, ("1,235 MB",)),
     "QueueUnavailable": ({"cause": "connection refused"}, ("connection refused.",)),
     "NoWorker": ({}, ()),
     "JobStopped": ({}, ()),

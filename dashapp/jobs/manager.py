@@ -33,7 +33,7 @@ from dashapp.jobs.admission import Admission
 from dashapp.jobs.keys import place_key, stop_key, told_key
 from dashapp.jobs.outcome import failure
 from dashapp.jobs.resident import Resident
-from dashapp.jobs.running import JobFunction, Wire, run_wired
+from dashapp.jobs.running import JobFunction, Limits, Wire, run_wired
 from dashapp.jobs.works import Seen, prepare_home, run_work
 from dashapp.store.folders import private_file, private_folder
 from dashapp.store.index import TextKeys
@@ -88,9 +88,9 @@ class Running(Protocol):
 class JobManager(DiskcacheManager):
     """Starts jobs and fetches what they leave. One to a web process; the bench of its `Works` too.
 
-    folder: of the job cache. n_jobs: how many run at once. timeout_s: how long one may take, a work of a patient kind
-    some times as long. preload: modules that the
-    fork server imports, the one that holds the model among them. environ: variables for the fork server.
+    folder: of the job cache. n_jobs: how many run at once. limits: what one may take; a work of a patient kind some
+    times as long. preload: modules that the fork server imports, the one that holds the model among them. environ:
+    variables for the fork server.
     keeps_worker: runs all requests, one after another, in one process that stays, as a GPU wants it. keeps_one_free: as
     in `Admission`.
     """
@@ -100,14 +100,14 @@ class JobManager(DiskcacheManager):
         folder: Path,
         *,
         n_jobs: int,
-        timeout_s: int,
+        limits: Limits,
         preload: Sequence[str],
         environ: Mapping[str, str],
         keeps_worker: bool = False,
         keeps_one_free: bool = False,
     ) -> None:
         # First, for Dash makes the job functions of callbacks that are registered already while it is initialised.
-        self.folder, self.timeout_s, self.environ = folder, timeout_s, dict(environ)
+        self.folder, self.limits, self.environ = folder, limits, dict(environ)
         super().__init__(open_job_cache(folder))  # type: ignore[no-untyped-call]  # as in all of Dash's managers
         self.n_jobs = 1 if keeps_worker else n_jobs
         self.admission = Admission(self.n_jobs, keeps_one_free=keeps_one_free)
@@ -200,7 +200,7 @@ class JobManager(DiskcacheManager):
             run_job,
             run_work,
             folder=self.folder,
-            timeout_s=self.timeout_s * int(order.get("patience", 1)),
+            limits=self.limits.patient(int(order.get("patience", 1))),
             key=key,
             progress_key=told_key(key),
             request=dict(order),
@@ -249,7 +249,7 @@ class JobManager(DiskcacheManager):
 
     def make_job_fn(self, fn: JobFunction, progress: object, key: object = None) -> Callable[..., None]:  # noqa: ARG002
         """What a job's process runs. `fn(context, request)` is a background callback's function."""
-        return partial(run_job, fn, folder=self.folder, timeout_s=self.timeout_s)
+        return partial(run_job, fn, folder=self.folder, limits=self.limits)
 
     def call_job_fn(self, key: str, job_fn: Callable[..., None], args: Any, *_: object, **__: object) -> int:
         """Start a job for a request that was let in; its ticket, or NO_JOB with a failure as its result."""
@@ -338,7 +338,7 @@ class JobManager(DiskcacheManager):
 
 
 def run_job(
-    fn: JobFunction, *, folder: Path, timeout_s: int, key: str, progress_key: str, request: dict[str, Any]
+    fn: JobFunction, *, folder: Path, limits: Limits, key: str, progress_key: str, request: dict[str, Any]
 ) -> None:
     """A job from beginning to end: its outcome lies in the job cache under `key`."""
     cache, request_id = open_job_cache(folder), str(request["id"])
@@ -349,7 +349,7 @@ def run_job(
         should_stop=lambda: stop_key(request_id) in cache,
         is_abandoned=lambda: bool(wait_for([parent], timeout=0)),  # the web process is gone
     )
-    run_wired(fn, wire, request, timeout_s=timeout_s)
+    run_wired(fn, wire, request, limits)
     cache.close()
 
 

@@ -9,10 +9,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from dashapp.errors import JobTimedOut
+from dashapp.jobs.bounds import bounded_memory
 from dashapp.jobs.outcome import Outcome, failure, outcome_of
 from dashapp.jobs.progress import Reporter
 from dashapp.logs import JOB_ID
@@ -43,21 +44,38 @@ class JobContext:
         self.tell, self.should_stop = reporter.tell, should_stop
 
 
-def run_wired(fn: JobFunction, wire: Wire, request: dict[str, Any], *, timeout_s: int) -> None:
-    """Run `fn(context, request)` and leave what it came to, or after `timeout_s` that its time was over."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a job may take: seconds, after which it is ended, and bytes of memory; None is what is free."""
+
+    timeout_s: int
+    memory_bytes: int | None = None
+
+    def patient(self, times: int) -> Limits:
+        """The same with so many times as long."""
+        return replace(self, timeout_s=times * self.timeout_s)
+
+
+def run_wired(fn: JobFunction, wire: Wire, request: dict[str, Any], limits: Limits) -> None:
+    """Run `fn(context, request)` and leave what it came to, or that it wanted more than its limits."""
     request_id = str(request["id"])
     JOB_ID.set(request_id)
     reporter = Reporter(request_id, wire.tell)
 
     def give_up() -> None:
-        wire.leave(failure(request_id, JobTimedOut(timeout_s)))
+        wire.leave(failure(request_id, JobTimedOut(limits.timeout_s)))
 
     is_over = threading.Event()
-    arguments = (reporter.beat, give_up, wire.is_abandoned, timeout_s, is_over)
+    arguments = (reporter.beat, give_up, wire.is_abandoned, limits.timeout_s, is_over)
     watch = threading.Thread(target=_watch_over, args=arguments, daemon=True)
     watch.start()
     context = JobContext(reporter, wire.should_stop)
-    outcome = outcome_of(request_id, lambda: fn(context, request))
+
+    def work() -> Mapping[str, Any]:
+        with bounded_memory(limits.memory_bytes):
+            return fn(context, request)
+
+    outcome = outcome_of(request_id, work)
     is_over.set()
     watch.join()  # in a process that stays, it would go on telling that this job lives
     wire.leave(outcome)

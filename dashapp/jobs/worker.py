@@ -30,7 +30,7 @@ from dashapp.jobs.keys import stop_key, told_key
 from dashapp.jobs.outcome import Outcome
 from dashapp.jobs.places import Kind, Places, named
 from dashapp.jobs.queue import PATIENT_TRIES, REQUEST, WORK, Slate, celery_app, connect
-from dashapp.jobs.running import JobFunction, Wire, run_wired
+from dashapp.jobs.running import JobFunction, Limits, Wire, run_wired
 from dashapp.jobs.works import HOMES, KINDS, prepare_home, run_work
 from dashapp.settings import Settings, variable
 from dashapp.store.contract import StoreAddress
@@ -177,6 +177,8 @@ def _announce(kind: Kind, node: str, settings: Settings) -> None:
 
 
 def _add_tasks(app: Celery, settings: Settings) -> None:
+    limits = Limits(settings.job_timeout_s, settings.job_memory)
+
     @app.task(name=REQUEST)  # type: ignore[untyped-decorator]  # celery has no types
     def request(key: str, progress_key: str, asked: dict[str, Any]) -> None:
         from dashapp.jobs.prompt import run_prompt_in_job
@@ -184,7 +186,7 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
         def tell(state: dict[str, Any]) -> None:
             lines(url).slate.set(progress_key, [state])
 
-        _do("requests", run_prompt_in_job, asked, key=key, tell=tell, url=url, timeout_s=settings.job_timeout_s)
+        _do("requests", run_prompt_in_job, asked, key=key, tell=tell, url=url, limits=limits)
 
     @app.task(name=WORK)  # type: ignore[untyped-decorator]
     def work(order: dict[str, Any], home: str | None) -> None:
@@ -192,9 +194,8 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
         whole = {**order, "function": kind.function, "store": StoreAddress.of(settings).as_json()}
         if home in HOMES:
             _prepared(home)
-        timeout_s = settings.job_timeout_s * kind.patience
         tell = partial(lines(url).slate.set, told_key(key))
-        _do("works", run_work, whole, key=key, tell=tell, url=url, timeout_s=timeout_s)
+        _do("works", run_work, whole, key=key, tell=tell, url=url, limits=limits.patient(kind.patience))
 
     assert settings.redis is not None, "the worker has looked"
     url = settings.redis
@@ -228,7 +229,7 @@ def _do(
     key: str,
     tell: Callable[[dict[str, Any]], None],
     url: str,
-    timeout_s: int,
+    limits: Limits,
 ) -> None:
     """A job from beginning to end, unless nobody waits for it any more: its order came late, or a second time."""
     job_id, line = str(request["id"]), lines(url)
@@ -252,4 +253,4 @@ def _do(
             return False
 
     wire = Wire(tell=tell_if_possible, leave=leave, should_stop=should_stop, is_abandoned=lambda: False)
-    run_wired(fn, wire, dict(request), timeout_s=timeout_s)
+    run_wired(fn, wire, dict(request), limits)

@@ -20,6 +20,7 @@ from dashapp.errors import JobTimedOut
 from dashapp.jobs.manager import NO_JOB, JobManager, open_job_cache
 from dashapp.jobs.outcome import failure
 from dashapp.jobs.progress import EVERY_S
+from dashapp.jobs.running import Limits
 
 LIMIT_S = 60
 
@@ -42,6 +43,12 @@ def until_stopped(context: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {"n": n}
 
 
+def takes(context: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Take memory, 10 MB at a time, each page of it written."""
+    held = [b"x" * 10_000_000 for _ in range(request["n"])]
+    return {"n": len(held)}
+
+
 def lingers(context: Any, request: dict[str, Any]) -> dict[str, Any]:
     with open_job_cache(Path(request["folder"])) as cache:
         cache.set(request["id"], failure(request["id"], JobTimedOut(3)))
@@ -52,7 +59,9 @@ def lingers(context: Any, request: dict[str, Any]) -> dict[str, Any]:
 def manager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobManager]:
     """Two places, or one in a worker as on a GPU; nothing large is preloaded: the fork server starts quickly."""
     folder, keeps_worker = tmp_path_factory.mktemp("jobs"), request.param == "one that stays"
-    made = JobManager(folder, n_jobs=2, timeout_s=3, preload=[__name__], environ={}, keeps_worker=keeps_worker)
+    made = JobManager(
+        folder, n_jobs=2, limits=Limits(3, 300_000_000), preload=[__name__], environ={}, keeps_worker=keeps_worker
+    )
     yield made
     if made._worker is not None:
         made._worker.end()
@@ -122,6 +131,13 @@ def test_a_job_that_outlives_its_time_is_ended_and_says_so(manager: JobManager) 
     outcome = result(manager, *start(manager, until_stopped, "four"))
     assert (outcome["error"], "3 s" in outcome["instance"]) == ("JobTimedOut", True)
     assert result(manager, *start(manager, echo, "after four", say="next"))["said"] == "next"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a process asks for")
+def test_a_job_that_wants_too_much_memory_is_told_so_and_the_next_one_runs(manager: JobManager) -> None:
+    outcome = result(manager, *start(manager, takes, "greedy", n=60))  # 600 MB of 300
+    assert (outcome["error"], "300 MB" in outcome["instance"]) == ("JobOutOfMemory", True)
+    assert result(manager, *start(manager, takes, "modest", n=20))["n"] == 20
 
 
 def test_what_follows_a_job_whose_time_is_over_does_not_go_to_its_process(manager: JobManager) -> None:
@@ -228,10 +244,11 @@ BUSY_SERVER = """
 import sys, time
 from pathlib import Path
 from dashapp.jobs.manager import JobManager
+from dashapp.jobs.running import Limits
 
 if __name__ == "__main__":
     manager = JobManager(
-        Path(sys.argv[1]), n_jobs=1, timeout_s=60, preload=["slow_import"], environ={}, keeps_worker=True
+        Path(sys.argv[1]), n_jobs=1, limits=Limits(60), preload=["slow_import"], environ={}, keeps_worker=True
     )
     manager.warm_up(time.sleep)
     print("started", flush=True)

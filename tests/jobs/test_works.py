@@ -16,6 +16,7 @@ import pytest
 
 from dashapp.jobs import works
 from dashapp.jobs.manager import JobManager
+from dashapp.jobs.running import Limits
 from dashapp.jobs.works import GRACE_S, KINDS, MEMORY_S, PATIENCE_S, STOP_S, Kind, Seen, Work, Works, WorkState
 from dashapp.store.disk import TraceStore
 from dashapp.traces.record import Trace
@@ -270,7 +271,7 @@ def real(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """Works in processes, with a trace at hand."""
     home = HOME if request.param == "a process that stays" else None
     on_device = request.param == "a worker's device"
-    with real_works(tmp_path, monkeypatch, home, n_jobs=2, timeout_s=4, keeps_worker=on_device) as desk:
+    with real_works(tmp_path, monkeypatch, home, n_jobs=2, limits=Limits(4), keeps_worker=on_device) as desk:
         yield desk
 
 
@@ -369,13 +370,13 @@ def test_a_cancelled_work_ends_and_leaves_room(real: Works) -> None:
 
 
 def test_works_of_one_home_are_done_by_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with real_works(tmp_path, monkeypatch, HOME, n_jobs=4, timeout_s=60) as desk:
+    with real_works(tmp_path, monkeypatch, HOME, n_jobs=4, limits=Limits(60)) as desk:
         pids = {int(result(desk, of("doubled", times=n))["pid"][0]) for n in range(TURNS)}
         assert len(pids) == 1
 
 
 def test_nobody_who_waits_for_text_waits_for_a_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with real_works(tmp_path, monkeypatch, None, n_jobs=1, timeout_s=60) as desk:
+    with real_works(tmp_path, monkeypatch, None, n_jobs=1, limits=Limits(60)) as desk:
         manager = manager_of(desk)
         wait_until(lambda: desk.ask(of("endless"), "a").doing == "computing")
         assert manager.place("text") == 0, "though the one place is taken by a work"
