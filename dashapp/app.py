@@ -162,6 +162,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: Manager) ->
         plotly_script,
         recipes,
         report,
+        run_file,
         strip_attention,
         strip_measures,
         takeaway,
@@ -195,6 +196,7 @@ def _install(app: Dash, settings: Settings, source: Source, manager: Manager) ->
     strip_measures.add_route(app.server)
     takeaway.add_route(app.server)
     report.add_route(app.server)
+    run_file.add_routes(app.server, settings.largest_file, lambda came_to: metrics.files.labels(came_to).inc())
     typed.add_routes(app.server)
     vocabulary.add_route(app.server)
     refuse_made_up_questions(app.server, lambda: app.callback_map)

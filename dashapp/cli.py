@@ -97,17 +97,21 @@ def worker(options: argparse.Namespace, settings: Settings) -> int:
 def trace(options: argparse.Namespace, settings: Settings) -> int:
     """Trace a prompt: what the model expected at each token, and the file of all activations."""
     from dashapp import api
+    from dashapp.traces.record import Trace
 
     _check_out(options.out)
-    model = _load(settings)
-    made = api.trace(
-        model,
-        _prompt(options),
-        bos=options.bos,
-        special_tokens=options.special_tokens,
-        cache=options.cache,
-        settings=settings,
-    )
+    if options.file:
+        made = Trace.open(options.file)
+        made.verify()
+    else:
+        made = api.trace(
+            _load(settings),
+            _prompt(options),
+            bos=options.bos,
+            special_tokens=options.special_tokens,
+            cache=options.cache,
+            settings=settings,
+        )
     if options.out:
         made.save(options.out)
     print(json.dumps(_trace_as_json(made), indent=2) if options.json else _trace_as_table(made))
@@ -236,7 +240,8 @@ def cache(options: argparse.Namespace, settings: Settings) -> int:
         return 0
     of_limit = "" if stats.limit_bytes is None else f" of {in_megabytes(stats.limit_bytes)}"
     used = f"{in_megabytes(stats.size_bytes)}{of_limit}"
-    counts = f"traces: {stats.n_traces:,}, runs: {stats.n_runs:,}, results: {stats.n_results:,}, {used}"
+    held = {"traces": stats.n_traces, "runs": stats.n_runs, "results": stats.n_results, "files": stats.n_files}
+    counts = ", ".join([*(f"{what}: {n:,}" for what, n in held.items()), used])
     print(f"{settings.store or settings.cache_dir}: {counts}; prompts of long links: {n_recipes:,}")
     if n_removed:
         print(f"Removed {n_removed} leftovers of processes that died.")
@@ -290,6 +295,9 @@ def _parser() -> argparse.ArgumentParser:
     worker_parser.add_argument("--only", choices=("requests", "works"), help=argparse.SUPPRESS)
     for name, command in (("trace", trace), ("generate", generate)):
         _add_prompt(add(name, command))
+    commands.choices["trace"].add_argument(
+        "--open", dest="file", type=Path, metavar="FILE", help="Tell of the run in a file instead, without a model."
+    )
     _add_sampling(commands.choices["generate"], SamplingSettings())
     _add_report(add("report", report))
     check_parser = add("check", check)

@@ -18,6 +18,7 @@
     │   ├── OtherModels   OtherPlaces   OtherSizes   NoDifference
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   UnwritableFile   WeightsMissing   RecipeGone   RecipeTooLarge
+    │   ├── NotARunFile   RunFileTooLarge   RunFileOff   RunFileBroken   RunFileGone   TooManyRunFiles
     │   └── StoreUnavailable   ObjectStoreUnavailable
     ├── DoorError         somebody is asked to wait, or to sign in
     │   ├── NotAQuestion   ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
@@ -649,6 +650,60 @@ class RecipeTooLarge(StoreError):
             f"A prompt is kept for its link up to {limit_bytes:,} bytes, encoded for an address.",
             f"This one takes {size_bytes:,}.",
             "Shorten it, or pass it on without a link.",
+        )
+
+
+class NotARunFile(StoreError):
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            'A run is opened from a file that "Download this run" or `dashapp trace --out` has written, unchanged.',
+            f"This one was refused: {problem.rstrip('.')}.",
+            "Choose another file, or download it again where it was made, with this version of the app.",
+        )
+
+
+class RunFileTooLarge(StoreError):
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"This server opens files of runs up to {in_megabytes(limit_bytes)}.",
+            f"This one has {in_megabytes(size_bytes)}.",
+            "Open a shorter run, or raise DASHAPP_LARGEST_FILE, where the server is yours.",
+        )
+
+
+class RunFileOff(StoreError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Whoever runs a server says whether runs can be opened from files.",
+            "This one opens none.",
+            "Open the file in Python with Trace.open, or set DASHAPP_LARGEST_FILE, where the server is yours.",
+        )
+
+
+class RunFileBroken(StoreError):
+    def __init__(self, n_bytes: int, size_bytes: int) -> None:
+        super().__init__(
+            "A file is opened when all of it has arrived.",
+            f"Of this one {in_megabytes(n_bytes)} of {in_megabytes(size_bytes)} came, and nothing of it was kept.",
+            "Open it again.",
+        )
+
+
+class RunFileGone(StoreError):
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "A run from a file is kept on the server that it was opened on, while there is room.",
+            f"This server does not have the file {key[:8]!r}.",
+            "Open it from the file again, or ask whoever sent the link for it.",
+        )
+
+
+class TooManyRunFiles(StoreError):
+    def __init__(self, n_files: int) -> None:
+        super().__init__(
+            "A server takes in a few files of runs at a time.",
+            f"At this moment there are {n_files:,}.",
+            "Open yours again in a minute.",
         )
 
 

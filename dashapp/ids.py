@@ -98,6 +98,18 @@ HISTORY_CLEAR: Final = "history-clear"
 HISTORY_UNDO: Final = "history-undo"
 HISTORY_SAID: Final = "history-said"
 
+# A slot's run as a file, as `of(FILE_TAKE, "a")`.
+FILE: Final = "file"
+FILE_TAKE: Final = "file-take"
+FILE_BRING: Final = "file-bring"
+FILE_STOP: Final = "file-stop"
+FILE_BAR: Final = "file-bar"
+FILE_SAID: Final = "file-said"
+FILE_MARK: Final = "file-mark"  # that the run on screen came by a file
+FILE_CHECK: Final = "file-check"
+FILE_VERDICT: Final = "file-verdict"
+FILE_COMPARED: Final = "file-compared"  # in a check of it
+
 # Of each slot: its prompt bar and strip, as `of(GO, "a")`.
 SLOT: Final = "slot"
 SLOT_NAME: Final = "slot-name"  # its letter, for the functions in the browser that serve every slot

@@ -81,6 +81,13 @@ class Metrics:
             "dashapp_store_limit_bytes", "Most that it may hold.", lambda: source.store.stats().limit_bytes or math.inf
         )
         self._gauge("dashapp_store_traces", "Traces that it holds.", lambda: source.store.stats().n_traces)
+        self._gauge("dashapp_store_files", "Runs that people brought as files.", lambda: source.store.stats().n_files)
+        self.files = Counter(
+            "dashapp_files_brought",
+            "Files of runs that people brought; refused: by which error.",
+            ["came_to"],
+            registry=registry,
+        )
 
     def _gauge(self, name: str, says: str, value: Callable[[], float]) -> None:
         def found() -> float:

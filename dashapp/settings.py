@@ -67,6 +67,15 @@ def _size(name: str, value: str) -> int | None:
     return size_bytes
 
 
+def _largest_file(name: str, value: str) -> int:
+    if value.strip() == "0":
+        return 0
+    size_bytes = None if value.strip().lower() == "auto" else _size(name, value)
+    if size_bytes is None:
+        raise BadSetting(name, value, "is a size, or 0 to open no files", "500MB")
+    return size_bytes
+
+
 def _seconds(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise BadSetting(name, value, "is a whole number of seconds above zero", "600")
@@ -174,6 +183,11 @@ class Settings:
     )
     cache_size: int | None = _setting(
         None, _size, "Most that traces may take on disk, such as 8GB; 'auto' is 8 GB or a quarter of the free disk."
+    )
+    largest_file: int = _setting(
+        500 * 10**6,
+        _largest_file,
+        "Largest file of a run that visitors may open, such as 500MB, which 1,024 tokens of gpt2 fit in; 0 opens none.",
     )
     store: str | None = _setting(
         None,

@@ -159,6 +159,15 @@ ROOMS = {
     ),
     "dashapp.shell.takeaway": Room(DASH, ("dashapp.panels", "dashapp.analysis.table"), WITH_TORCH),
     "dashapp.shell.recipes": Room(DASH, ("dashapp.store", "dashapp.ids"), WITH_TORCH),
+    "dashapp.shell.run_file": Room(
+        DASH | {"werkzeug"},
+        (
+            *("dashapp.panels", "dashapp.door", "dashapp.store", "dashapp.traces", "dashapp.jobs.works"),
+            *("dashapp.analysis.same_trace", "dashapp.model.tokenizer", "dashapp.model.sampling"),
+            "dashapp.shell.takeaway",
+        ),
+        WITH_TORCH,
+    ),
     "dashapp.shell.report": Room(DASH, ("dashapp.report", "dashapp.shell.takeaway"), WITH_TORCH),
     "dashapp.report": Room(
         frozenset({"dash"}),

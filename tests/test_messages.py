@@ -106,6 +106,12 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     ),
     "RecipeGone": ({"key": "0123456789abcdef0123456789abcdef"}, ("'01234567'",)),
     "RecipeTooLarge": ({"size_bytes": 1_234_567, "limit_bytes": 1_000_000}, ("1,234,567", "1,000,000")),
+    "NotARunFile": ({"problem": "it is empty"}, ("was refused: it is empty.",)),
+    "RunFileTooLarge": ({"size_bytes": 512_340_000, "limit_bytes": 99_940_000}, ("512 MB", "99.9 MB")),
+    "RunFileOff": ({}, ()),
+    "RunFileBroken": ({"n_bytes": 12_340_000, "size_bytes": 343_000_000}, ("12.3 MB of 343 MB",)),
+    "RunFileGone": ({"key": "0123456789abcdef"}, ("'01234567'",)),
+    "TooManyRunFiles": ({"n_files": 1234}, ("1,234",)),
     "NotAQuestion": ({}, ()),
     "ShareUsedUp": (
         {"full_s": 1200, "each_minute_s": 15, "wait_s": 61.6},

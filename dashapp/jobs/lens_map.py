@@ -11,6 +11,7 @@ from dashapp.analysis.lens_map import Progress, lens_map
 from dashapp.analysis.logit_lens import Scale
 from dashapp.errors import TraceGone, WeightsMissing
 from dashapp.model.opened import Models
+from dashapp.store.contract import find_trace
 from dashapp.traces.record import Trace
 
 
@@ -35,7 +36,7 @@ def lens_change_of_traces(trace: Trace, progress: Progress, *, other: str, scale
     """
     from dashapp.jobs import warm
 
-    found = warm.ready_store().get_trace(other)
+    found = find_trace(warm.ready_store(), other)
     if found is None:
         raise TraceGone
     return change_arrays(trace, found, progress, scale=scale, models=warm.models)

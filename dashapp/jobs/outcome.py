@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dashapp.errors import DashappError, UnexpectedFailure
+from dashapp.model.config import GPT2Config
 from dashapp.model.tokenizer import token_texts
 from dashapp.model.weights import Weights
+from dashapp.traces.record import Trace
 from dashapp.traces.run import Run
 
 logger = logging.getLogger(__name__)
@@ -51,14 +53,8 @@ def described(run: Run, weights: Weights, *, seconds: float) -> dict[str, Any]:
 
     weights: those that drew it, under the name that they were asked for by. seconds: it took so long.
     """
-    config = weights.config
     return {
-        "model": weights.name,
-        "fingerprint": run.fingerprint,
-        "n_layer": config.n_layer,
-        "n_head": config.n_head,
-        "d_mlp": config.d_mlp,
-        "n_ctx": config.n_ctx,
+        **_named(weights.name, run.fingerprint, weights.config),
         "trace": run.trace_key,
         "tokens": token_texts(run.token_ids),
         "n_prompt": run.n_prompt,
@@ -66,3 +62,25 @@ def described(run: Run, weights: Weights, *, seconds: float) -> dict[str, Any]:
         "settings": run.settings.as_dict(),
         "seconds": round(seconds, 3),
     }
+
+
+def described_file(trace: Trace) -> dict[str, Any]:
+    """The same of a trace that somebody brought as a file: all of it is what the file says."""
+    told = trace.run_told
+    return {
+        **_named(trace.model_name, trace.fingerprint, trace.config),
+        "trace": trace.key,
+        "file": trace.key,
+        "dtype": trace.dtype,
+        "tokens": trace.token_texts,
+        "n_prompt": told.n_prompt,
+        "stop": told.stop,
+        "settings": None if told.settings is None else told.settings.as_dict(),
+        "seconds": 0,
+    }
+
+
+def _named(model: str, fingerprint: str, config: GPT2Config) -> dict[str, Any]:
+    """A model's name and shape."""
+    sizes = {name: getattr(config, name) for name in ("n_layer", "n_head", "d_mlp", "n_ctx")}
+    return {"model": model, "fingerprint": fingerprint, **sizes}

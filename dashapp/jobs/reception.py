@@ -18,15 +18,16 @@ from dashapp.errors import (
     PromptError,
     PromptTooLarge,
     PromptTooLong,
+    RunFileGone,
     UnencodablePrompt,
 )
-from dashapp.jobs.outcome import described, failure
-from dashapp.jobs.request import PromptRequest
+from dashapp.jobs.outcome import described, described_file, failure
+from dashapp.jobs.request import ID_PATTERN, PromptRequest
 from dashapp.model.opened import Models
 from dashapp.model.tokenizer import shortened, token_texts
 from dashapp.model.weights import Weights
 from dashapp.store.contract import Store
-from dashapp.traces.keys import run_key, trace_key
+from dashapp.traces.keys import is_key, run_key, trace_key
 from dashapp.traces.names import TRACE_FORMAT, trace_bytes
 from dashapp.traces.run import RUN_FORMAT
 
@@ -63,6 +64,8 @@ class Reception:
 
     def _answer(self, data: object, visitor: str) -> Answer:
         request_id = data.get("id") if isinstance(data, dict) else None
+        if isinstance(data, dict) and data.get("file") is not None:
+            return self._from_file(data)
         request = None
         try:
             request = PromptRequest.parse(data)
@@ -83,6 +86,22 @@ class Reception:
         if place:
             return {"id": request.id, "kind": "waiting", "place": place}
         return {"id": request.id, "kind": "admitted", "request": request.as_json()}
+
+    def _from_file(self, data: dict[str, Any]) -> Answer:
+        """A run that somebody brought as a file: it is here, or it is not; nothing is computed."""
+        request_id, key = data.get("id"), data.get("file")
+        if not isinstance(request_id, str) or not ID_PATTERN.fullmatch(request_id):
+            raise ValueError("a request has an id of 32 hexadecimal digits")
+        if not isinstance(key, str) or not is_key(key):
+            raise ValueError("a file is named by 64 hexadecimal digits")
+        try:
+            trace = self.store.get_file(key)
+            found = {} if trace is None else described_file(trace)
+        except DashappError as error:
+            return {**failure(request_id, error), "kind": "refused"}
+        if not found:
+            return {**failure(request_id, RunFileGone(key)), "kind": "refused"}
+        return {"id": request_id, "kind": "known", **found}
 
     def _without_model(self, request: PromptRequest, error: ModelError) -> dict[str, Any]:
         """What of a request needs no model of its own: its tokens, where they fit; and who could run it."""

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Protocol
 
 from dashapp.errors import JobLost, JobStopped, JobTimedOut, TraceGone
 from dashapp.jobs.outcome import failure
-from dashapp.store.contract import Store, StoreAddress
+from dashapp.store.contract import Store, StoreAddress, find_trace
 from dashapp.store.opened import open_store
 
 WORKS: Final = "dashapp.works"  # where an app keeps its `Works`, among Flask's extensions
@@ -80,6 +80,7 @@ KINDS: Final[dict[str, Kind]] = {
     "flow": Kind(title="Attention flow", function="dashapp.jobs.mixing:flow_of_token", version=1),
     "heads": Kind(title="Probe of all heads", function="dashapp.jobs.heads:probe_of_weights", version=1),
     "patching": Kind(title="Patching", function="dashapp.jobs.patching:patch_trace", version=2),
+    "file": Kind(title="The check of a file", function="dashapp.jobs.file_check:check_of_file", version=1),
     "estimate": Kind(title="Attribution patching", function="dashapp.jobs.patching:estimate_trace", version=1),
     "ablation": Kind(title="Ablation", function="dashapp.jobs.patching:ablate_trace", version=2),
     "cell": Kind(title="One patch", function="dashapp.jobs.patching:patch_cell_of_trace", version=2),
@@ -356,7 +357,7 @@ def run_work(context: Context, order: Mapping[str, Any]) -> dict[str, Any]:
 
     with store.computing(key, while_waiting=heed_stop):
         if store.get_result(key) is None:
-            trace = store.get_trace(order["trace"])
+            trace = find_trace(store, order["trace"])
             if trace is None:
                 raise TraceGone
             progress(0.0)

@@ -47,6 +47,8 @@ PAGE_BYTES = (
     4096  # the header is padded with spaces to whole pages: tensors start aligned, small headers weigh the same
 )
 
+TensorKind = tuple[np.dtype[Any], tuple[int, ...]]  # dtype and shape
+
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
@@ -99,16 +101,18 @@ class TensorLayout:
 class TensorFile:
     """A safetensors file, checked against its own size when opened and memory-mapped after.
 
-    entries: name → TensorEntry. metadata: the header's strings.
+    entries: name → TensorEntry. metadata: the header's strings. descriptor: of the file where it is open already and
+    may have no name; then `path` is what errors call it.
     Raises DamagedFile when the file is not exactly what its header says.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, descriptor: int | None = None) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.open(path, os.O_RDONLY) if descriptor is None else os.dup(descriptor)
         weakref.finalize(self, os.close, self._descriptor)
         self._size = size = os.fstat(self._descriptor).st_size
         with open(self._descriptor, "rb", closefd=False) as file:
+            file.seek(0)
             layout = TensorLayout.read(path, file, size)
             # Copy-on-write: torch wraps only writable arrays without a warning, and nothing ever reaches the file.
             self._bytes = np.memmap(file, dtype=np.uint8, mode="c")
@@ -172,11 +176,37 @@ def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
 
 def tensor_chunks(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
     """The bytes of a safetensors file, in pieces that copy no tensor that is contiguous."""
-    # Wide dtypes first, as the safetensors library does, so that each tensor is aligned to its own item size.
-    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
-    yield _header_bytes({name: arrays[name] for name in names}, metadata)
-    for name in names:
-        yield np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
+    kinds = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    yield header_bytes(kinds, metadata)
+    for name in file_order(kinds):
+        yield bytes_of(arrays[name])
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """The bytes of an array in C order, not copied where it is contiguous."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def file_order(kinds: Mapping[str, TensorKind]) -> list[str]:
+    """The names of tensors in the order of their bytes.
+
+    Wide dtypes first, as the safetensors library does, so that each tensor is aligned to its own item size.
+    """
+    return sorted(kinds, key=lambda name: (-kinds[name][0].itemsize, name))
+
+
+def header_bytes(kinds: Mapping[str, TensorKind], metadata: Mapping[str, str]) -> bytes:
+    """What stands before the tensors' bytes in a file that we write: the header's length, and the header."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    start = 0
+    for name in file_order(kinds):
+        dtype, shape = kinds[name]
+        stop = start + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": CODES[dtype.newbyteorder("<")], "shape": list(shape), "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % PAGE_BYTES)
+    return len(text).to_bytes(8, "little") + text
 
 
 def save_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -209,19 +239,6 @@ def _write_chunks(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mappin
     with path.open("wb") as file:
         for chunk in tensor_chunks(arrays, metadata):
             file.write(chunk)
-
-
-def _header_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    header: dict[str, object] = {"__metadata__": dict(metadata)}
-    start = 0
-    for name, array in arrays.items():
-        stop = start + array.nbytes
-        code = CODES[array.dtype.newbyteorder("<")]
-        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [start, stop]}
-        start = stop
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(8 + len(text)) % PAGE_BYTES)
-    return len(text).to_bytes(8, "little") + text
 
 
 def _read_header(path: object, file: BinaryIO, size: int) -> tuple[int, dict[str, object]]:

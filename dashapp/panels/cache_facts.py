@@ -135,6 +135,6 @@ def said_folder(folder: Path) -> str:
 
 def _counted(stats: StoreStats) -> str:
     more = "" if stats.is_all else "+"
-    counts = ((stats.n_traces, "trace"), (stats.n_runs, "run"), (stats.n_results, "result"))
-    first, second, third = (f"{n:,}{more} {word}{'' if n == 1 else 's'}" for n, word in counts)
-    return f"{first}, {second} and {third}"
+    counts = ((stats.n_traces, "trace"), (stats.n_runs, "run"), (stats.n_results, "result"), (stats.n_files, "file"))
+    *others, last = (f"{n:,}{more} {word}{'' if n == 1 else 's'}" for n, word in counts)
+    return f"{', '.join(others)} and {last}"

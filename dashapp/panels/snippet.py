@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from dashapp.jobs.works import Work
+from dashapp.panels.run_files import file_name
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
@@ -140,6 +141,10 @@ def _loaded(traces: Mapping[str, Trace], models: Mapping[str, str]) -> list[str]
 def _traced(name: str, trace: Trace, model: str) -> str:
     """A trace from its own tokens, and that it is the same."""
     text = "".join(trace.token_texts)
+    if trace.is_from_file:
+        file = json.dumps(file_name(trace, trace.run_told))
+        says = "# From a file, not computed here: download this run, and put it beside this program."
+        return f"{says}\n{name} = dashapp.Trace.open({file}, weights={model}.weights)"
     quoted = repr(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…")
     ids = textwrap.fill(", ".join(map(str, trace.token_ids.tolist())), WIDTH, initial_indent=" " * 4).strip()
     ids = ids.replace("\n", "\n    ")

@@ -10,7 +10,7 @@ from flask import Flask, current_app
 from dashapp.errors import ModelError
 from dashapp.model.opened import Models
 from dashapp.model.weights import Weights
-from dashapp.store.contract import Store
+from dashapp.store.contract import Store, find_trace
 from dashapp.traces.keys import is_key
 from dashapp.traces.record import Trace
 
@@ -56,6 +56,11 @@ class Source:
 
         None when the trace is not here, or for what is no key.
         """
-        trace = self.store.get_trace(key) if isinstance(key, str) and is_key(key) else None
-        weights = self.models.of(trace.fingerprint, name=trace.model_name) if trace else None
+        trace = find_trace(self.store, key) if isinstance(key, str) and is_key(key) else None
+        weights = self.weights_of(trace) if trace else None
         return trace.use_weights(weights) if trace and weights else trace
+
+    def weights_of(self, trace: Trace) -> Weights | None:
+        """The weights that made a trace, or that a file says have; None where they are not here."""
+        weights = self.models.of(trace.fingerprint, name=trace.model_name)
+        return weights if weights and trace.fits(weights.config) else None

@@ -14,6 +14,7 @@ from dashapp.jobs.request import EXAMPLE
 from dashapp.model.examples import Example, examples_of
 from dashapp.panels.panel import aria
 from dashapp.panels.source import Source
+from dashapp.shell.files import file_fold, file_mark
 from dashapp.shell.history import history
 from dashapp.shell.models import model_field
 from dashapp.shell.typed import typed
@@ -37,7 +38,7 @@ def prompt_bar(slot: ids.Slot) -> html.Section:
     """The bar of a slot; that of b is shown on Compare alone."""
     data: dict[str, Any] = {"data-phase": "nothing", "data-run": ""}  # what the run is doing, told by the browser
     return html.Section(
-        [_form(slot), _hint(slot), _status(slot), _failure(slot)],
+        [_form(slot), _hint(slot), _status(slot), file_mark(slot), _failure(slot)],
         id=ids.of(ids.SLOT, slot),
         className=f"prompt-bar of-{slot}",
         **aria(label=f"Prompt {slot}"),
@@ -47,6 +48,7 @@ def prompt_bar(slot: ids.Slot) -> html.Section:
 
 def _form(slot: ids.Slot) -> html.Div:
     of = partial(ids.of, slot=slot)
+    folds = [_settings(slot), *([_examples(), history()] if slot == "a" else []), file_fold(slot)]
     return html.Div(
         [
             html.Span(slot, className="slot-name"),
@@ -60,7 +62,7 @@ def _form(slot: ids.Slot) -> html.Div:
             html.Button("Generate", id=of(ids.GO), className="go", type="button", title="Ctrl+Enter in the prompt"),
             html.Div(
                 [
-                    html.Div([_settings(slot), *([_examples(), history()] if slot == "a" else [])], className="folds"),
+                    html.Div(folds, className="folds"),
                     model_field(slot),
                     html.Span("Ctrl+Enter generates", className="key-hint"),
                     html.Span(

@@ -23,7 +23,7 @@ COPIES: Final = "slices"  # the folder of what was fetched from a bucket
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStats:
-    """What a store holds: size_bytes of n_traces, n_runs and n_results together, of at most limit_bytes.
+    """What a store holds: size_bytes of n_traces, n_runs, n_results and n_files together, of at most limit_bytes.
 
     limit_bytes: None where the store sets none itself. is_all: whether all was counted, or there is more.
     """
@@ -31,6 +31,7 @@ class StoreStats:
     n_traces: int
     n_runs: int
     n_results: int
+    n_files: int
     size_bytes: int
     limit_bytes: int | None
     is_all: bool = True
@@ -86,6 +87,15 @@ class Store(Protocol):
     def put_trace(self, trace: Trace) -> None:
         """Keep a trace. Raises: TraceTooLarge, StoreUnavailable."""
 
+    def get_file(self, key: str) -> Trace | None:
+        """The trace that somebody brought as a file, by the file's key; None when it is not here or was damaged.
+
+        It is kept apart: no other question to a store is answered with it.
+        """
+
+    def put_file(self, trace: Trace, key: str) -> None:
+        """Keep a trace that came as a file. Raises: TraceTooLarge, StoreUnavailable."""
+
     def get_run(self, key: str) -> Run | None:
         """The run of a key, or None when it is not here or was damaged. Raises: ObjectStoreUnavailable."""
 
@@ -111,10 +121,10 @@ class Store(Protocol):
         """
 
     def discard(self, key: str) -> None:
-        """Remove the trace, run or result of a key, if it is here."""
+        """Remove the trace, run, result or file of a key, if it is here."""
 
     def clear(self) -> None:
-        """Remove all traces, runs and results."""
+        """Remove all traces, runs, results and files."""
 
     def stats(self) -> StoreStats:
         """What the store holds now."""
@@ -139,6 +149,15 @@ class Recipes(Protocol):
     def clear(self) -> None: ...
 
     def totals(self) -> tuple[int, int]: ...
+
+
+def find_trace(store: Store, key: str) -> Trace | None:
+    """The trace to look at under a key: one that was computed here, or one that somebody brought as a file.
+
+    For what is looked at alone. What is computed for others asks `get_trace`, which knows no files.
+    Raises: ObjectStoreUnavailable.
+    """
+    return store.get_trace(key) or store.get_file(key)
 
 
 def checked(key: str) -> str:

@@ -3,6 +3,7 @@
     folder/traces/   cache.db and one safetensors file a trace; the least recently used goes first
     folder/runs/     the same for runs, so that a run outlives its trace, which is computed again from its tokens
     folder/results/  the same for what analysis jobs computed, so that a large trace does not push out many of them
+    folder/files/    the same for traces that people brought as files: no other question is answered with them
     folder/locks/    one file for each key that is being computed at this moment
 
 What is damaged is removed and logged, and then it is simply not here: whoever asked computes it again.
@@ -27,6 +28,7 @@ from dashapp.store import locks
 from dashapp.store.contract import COPIES, StoreAddress, StoreStats, checked
 from dashapp.store.files import FileCache
 from dashapp.store.index import SUFFIX
+from dashapp.traces.metadata import FILE
 from dashapp.traces.record import Heal, Trace
 from dashapp.traces.result import Result
 from dashapp.traces.run import Run
@@ -36,7 +38,8 @@ logger = logging.getLogger(__name__)
 LARGEST_DEFAULT_BYTES: Final = 8 * 10**9
 RUN_SHARE: Final = 4  # runs take at most a quarter of the limit; a few KB each, they hardly come near it
 RESULT_SHARE: Final = 4  # so do results
-ROOMS: Final = ("traces", "runs", "results")
+FILE_SHARE: Final = 4  # and files that people brought, which push out each other and no more
+ROOMS: Final = ("traces", "runs", "results", "files")
 ORPHAN_AGE_S: Final = 600.0  # a writer that wrote nothing for ten minutes is taken for dead
 
 Kept = TypeVar("Kept", Trace, Run, Result)
@@ -54,7 +57,9 @@ class TraceStore:
         self.size_limit_bytes = size_limit_bytes
         if os.path.expandvars(self.folder) != str(self.folder):  # diskcache would go where the variable points
             raise StoreUnavailable(self.folder, "its name holds a variable")
-        self._traces, self._runs, self._results = self._rooms = [FileCache(self.folder / room) for room in ROOMS]
+        self._traces, self._runs, self._results, self._files = self._rooms = [
+            FileCache(self.folder / room) for room in ROOMS
+        ]
         self._locks = self.folder / "locks"
 
     @property
@@ -68,12 +73,27 @@ class TraceStore:
         Damage in a slice shows when that slice is read: the file is removed, and what `heal` returns is read instead.
         Without `heal` the reader gets DamagedTrace, and the next `get_trace` None.
         """
-        return self._get(self._traces, key, lambda path: Trace.open(path, heal=self._healing(key, path, heal)))
+        return self._get(
+            self._traces, key, lambda path: Trace.open(path, heal=self._healing(self._traces, key, path, heal))
+        )
 
     def put_trace(self, trace: Trace) -> None:
         """Keep a trace, in place of the least recently used ones. Raises: TraceTooLarge, StoreUnavailable."""
         limit_bytes = self._limit_for_traces()
         self._traces.put(checked(trace.key), trace.chunks, size_bytes=trace.size_bytes, limit_bytes=limit_bytes)
+
+    def get_file(self, key: str) -> Trace | None:
+        """The trace that somebody brought as a file, memory-mapped; damage shows as for `get_trace` without heal."""
+        return self._get(
+            self._files, key, lambda path: Trace.open(path, heal=self._healing(self._files, key, path, None))
+        )
+
+    def put_file(self, trace: Trace, key: str) -> None:
+        """Keep a trace that came as a file, in place of the least recently used. Raises as `put_trace`."""
+        metadata, limit_bytes = {**trace.metadata, FILE: checked(key)}, self.size_limit_bytes // FILE_SHARE
+        size_bytes = trace.size_with(metadata)
+        self._files.put(key, lambda: trace.chunks(metadata), size_bytes=size_bytes, limit_bytes=limit_bytes)
+        self._traces.make_room(self._limit_for_traces())
 
     def get_run(self, key: str) -> Run | None:
         """The run of a key, or None when it is not here or was damaged."""
@@ -112,22 +132,23 @@ class TraceStore:
             yield
 
     def discard(self, key: str) -> None:
-        """Remove the trace, run or result of a key, if it is here."""
+        """Remove the trace, run, result or file of a key, if it is here."""
         for room in self._rooms:
             room.discard(checked(key))
 
     def clear(self) -> None:
-        """Remove all traces, runs and results; who reads one at this moment goes on reading."""
+        """Remove all traces, runs, results and files; who reads one at this moment goes on reading."""
         for room in self._rooms:
             room.clear()
 
     def stats(self) -> StoreStats:
         """What the store holds now."""
-        (n_traces, n_runs, n_results), sizes = zip(*(room.totals() for room in self._rooms), strict=True)
+        (n_traces, n_runs, n_results, n_files), sizes = zip(*(room.totals() for room in self._rooms), strict=True)
         return StoreStats(
             n_traces=n_traces,
             n_runs=n_runs,
             n_results=n_results,
+            n_files=n_files,
             size_bytes=sum(sizes),
             limit_bytes=self.size_limit_bytes,
         )
@@ -159,7 +180,7 @@ class TraceStore:
     # Below: reading what may be damaged --------------------------------------------------------------------------
 
     def _limit_for_traces(self) -> int:
-        return max(0, self.size_limit_bytes - self._runs.totals()[1] - self._results.totals()[1])
+        return max(0, self.size_limit_bytes - sum(room.totals()[1] for room in self._rooms if room is not self._traces))
 
     def _get(self, cache: FileCache, key: str, read: Callable[[Path], Kept]) -> Kept | None:
         path = cache.find(checked(key))
@@ -178,9 +199,9 @@ class TraceStore:
             logger.warning("Could not read %s: %s", path, error)
         return None
 
-    def _healing(self, key: str, path: Path, heal: Heal | None) -> Heal:
+    def _healing(self, room: FileCache, key: str, path: Path, heal: Heal | None) -> Heal:
         def heal_after_removal() -> Trace:
-            _remove(self._traces, key, path, "a checksum does not match")
+            _remove(room, key, path, "a checksum does not match")
             if heal is None:
                 raise DamagedTrace(path, "a part of it is not what was written")
             return heal()

@@ -1,6 +1,6 @@
 """The store of traces, runs and results in a bucket with the S3 interface, which many machines share.
 
-    s3://bucket/prefix/traces/<key>    one safetensors file a trace; also runs/ and results/
+    s3://bucket/prefix/traces/<key>    one safetensors file a trace; also runs/, results/ and files/
     s3://bucket/prefix/locks/<key>     one object for each key that is being computed at this moment
     s3://bucket/prefix/recipes/<key>   one text for each long link
     folder/slices/                     on this machine: copies of what was looked at, the least recently used goes first
@@ -39,6 +39,7 @@ from dashapp.store.files import FileCache
 from dashapp.store.objects import Objects, Stamp
 from dashapp.store.recipes import KEY, recipe_content, recipe_key
 from dashapp.store.remote_file import Copies, RemoteFile
+from dashapp.traces.metadata import FILE
 from dashapp.traces.record import Heal, Trace
 from dashapp.traces.result import Result
 from dashapp.traces.run import Run
@@ -75,16 +76,20 @@ class ObjectStore:
 
     def get_trace(self, key: str, *, heal: Heal | None = None) -> Trace | None:
         """The trace of a key, of which a slice is fetched when it is read."""
-        name = f"traces/{checked(key)}"
-
-        def opened(file: RemoteFile, stamp: Stamp) -> Trace:
-            return Trace.of_tensors(file, heal=self._healing(name, stamp, heal))
-
-        return self._get(name, key, opened)
+        return self._get_trace(f"traces/{checked(key)}", key, heal)
 
     def put_trace(self, trace: Trace) -> None:
         """Keep a trace. Raises: TraceTooLarge, StoreUnavailable."""
         self._put(f"traces/{checked(trace.key)}", trace.chunks(), trace.size_bytes)
+
+    def get_file(self, key: str) -> Trace | None:
+        """The trace that somebody brought as a file, of which a slice is fetched when it is read."""
+        return self._get_trace(f"files/{checked(key)}", key, None)
+
+    def put_file(self, trace: Trace, key: str) -> None:
+        """Keep a trace that came as a file. Raises: TraceTooLarge, StoreUnavailable."""
+        metadata = {**trace.metadata, FILE: checked(key)}
+        self._put(f"files/{key}", trace.chunks(metadata), trace.size_with(metadata))
 
     def get_run(self, key: str) -> Run | None:
         """The run of a key, or None when it is not here or was damaged."""
@@ -114,12 +119,12 @@ class ObjectStore:
         return remote_locks.locked(self._objects, f"locks/{checked(key)}", while_waiting)
 
     def discard(self, key: str) -> None:
-        """Remove the trace, run or result of a key, if it is here."""
+        """Remove the trace, run, result or file of a key, if it is here."""
         for room in ROOMS:
             self._objects.remove(f"{room}/{checked(key)}")
 
     def clear(self) -> None:
-        """Remove all traces, runs and results, and this machine's copies.
+        """Remove all traces, runs, results and files, and this machine's copies.
 
         Copies on other machines are never read again, and go when these need the room.
         """
@@ -155,15 +160,22 @@ class ObjectStore:
 
     def _count(self) -> StoreStats:
         sizes = [[size for _, size in islice(self._objects.listed(room), N_COUNTED + 1)] for room in ROOMS]
-        n_traces, n_runs, n_results = (min(len(room), N_COUNTED) for room in sizes)
+        n_traces, n_runs, n_results, n_files = (min(len(room), N_COUNTED) for room in sizes)
         return StoreStats(
             n_traces=n_traces,
             n_runs=n_runs,
             n_results=n_results,
+            n_files=n_files,
             size_bytes=sum(sum(room[:N_COUNTED]) for room in sizes),
             limit_bytes=None,
             is_all=all(len(room) <= N_COUNTED for room in sizes),
         )
+
+    def _get_trace(self, name: str, key: str, heal: Heal | None) -> Trace | None:
+        def opened(file: RemoteFile, stamp: Stamp) -> Trace:
+            return Trace.of_tensors(file, heal=self._healing(name, stamp, heal))
+
+        return self._get(name, key, opened)
 
     def _get(self, name: str, key: str, read: Callable[[RemoteFile, Stamp], Kept]) -> Kept | None:
         stamp = self._objects.stamp(name)

@@ -24,6 +24,7 @@ from dashapp.store.objects import Objects, Stamp
 logger = logging.getLogger(__name__)
 
 FIRST_BYTES: Final = 16_384  # the header of a trace takes 4,096, and its checksums and other small tensors follow
+IN_MEMORY_BYTES: Final = 64 * 10**6  # of one file; who reads all of it needs each part once, and copies are on the disk
 N_REMEMBERED: Final = 256  # beginnings of files, at most 4 MB together
 
 Range = tuple[int, int]
@@ -110,7 +111,8 @@ class RemoteFile:
         self._copies, self._name, self._stamp = copies, name, stamp
         self.path = copies.objects.address(name)
         self._layout, self._first = copies.beginning(name, stamp)
-        self._arrays: dict[tuple[str, int | None], np.ndarray] = {}
+        self._arrays: OrderedDict[tuple[str, int | None], np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
         self._again: set[tuple[str, int | None]] = set()
 
     @property
@@ -124,9 +126,15 @@ class RemoteFile:
     def array(self, name: str, index: int | None = None) -> np.ndarray:
         """A tensor, or a slice of it, which is all that is fetched. Raises: DamagedFile, ObjectStoreUnavailable."""
         place = name, index
-        if place not in self._arrays:
-            self._arrays[place] = self._read(name, index)
-        return self._arrays[place]
+        with self._lock:
+            array = self._arrays.pop(place, None)
+        if array is None:
+            array = self._read(name, index)
+        with self._lock:
+            self._arrays[place] = array
+            while len(self._arrays) > 1 and sum(each.nbytes for each in self._arrays.values()) > IN_MEMORY_BYTES:
+                self._arrays.popitem(last=False)
+        return array
 
     def is_whole(self) -> bool:
         """Yes: what is read was fetched whole."""
@@ -137,7 +145,8 @@ class RemoteFile:
         if (name, index) in self._again:
             return False
         self._again.add((name, index))
-        self._arrays.pop((name, index), None)
+        with self._lock:
+            self._arrays.pop((name, index), None)
         self._copies.drop(self._name, self._stamp, self._span(name, index))
         return True
 

@@ -20,12 +20,23 @@ import numpy as np
 from dashapp.errors import DamagedFile, DamagedTrace, NotATrace, WeightsMissing
 from dashapp.model.config import GPT2Config
 from dashapp.model.registry import is_here, locate
-from dashapp.model.tensorfile import DTYPES, TensorFile, Tensors, read_only, save_tensors, tensor_chunks
+from dashapp.model.tensorfile import (
+    DTYPES,
+    TensorFile,
+    TensorKind,
+    Tensors,
+    bytes_of,
+    file_order,
+    header_bytes,
+    read_only,
+    save_tensors,
+)
 from dashapp.model.tokenizer import token_texts
 from dashapp.model.weights import FingerprintCache, Weights
 from dashapp.settings import Settings
 from dashapp.traces.checksums import CHECKSUMS, crc_of_array, crc_of_strings
 from dashapp.traces.keys import trace_key
+from dashapp.traces.metadata import FILE, RunTold, config_in, run_in
 from dashapp.traces.names import TENSORS, TRACE_FORMAT, n_checks, n_slices, tensor_shapes, trace_bytes
 
 TOKENS_AT_ONCE: Final = 2048  # rows of the token embeddings in one product: 6 MB in the 124M shape
@@ -96,16 +107,52 @@ class Trace:
         """Write the trace to a file that `Trace.open` reads; the file appears whole or not at all."""
         save_tensors(Path(path), self._all_tensors(), self.metadata)
 
-    def chunks(self) -> Iterator[bytes | memoryview]:
-        """The bytes of the file that `save` writes, in pieces."""
-        return tensor_chunks(self._all_tensors(), self.metadata)
+    def chunks(self, metadata: Mapping[str, str] | None = None) -> Iterator[bytes | memoryview]:
+        """The bytes of the file that `save` writes, a slice at a time. metadata: other strings than the trace's own.
+
+        All is verified before the first byte. Raises: DamagedTrace.
+        """
+        self.verify()
+        checks = np.array(self._stored(CHECKSUMS))
+        if metadata is None:
+            metadata = self.metadata
+        else:
+            checks[0] = crc_of_strings(metadata)
+        yield header_bytes(self._kinds, metadata)
+        for name in file_order(self._kinds):
+            for part in [checks] if name == CHECKSUMS else self._slices(name):
+                yield bytes_of(part)
+
+    def verify(self) -> None:
+        """Look at every slice once, and compute again what is damaged. Raises: DamagedTrace where that cannot be."""
+        for name in TENSORS:
+            for _ in self._slices(name):
+                pass
+
+    def size_with(self, metadata: Mapping[str, str]) -> int:
+        """Bytes of the file that `chunks(metadata)` gives."""
+        values_bytes = sum(math.prod(shape) * dtype.itemsize for dtype, shape in self._kinds.values())
+        return len(header_bytes(self._kinds, metadata)) + values_bytes
 
     @property
     def key(self) -> str:
-        """What this trace is kept under: a hash of its tokens, weights, dtype and format."""
-        return trace_key(
+        """What this trace is kept under: a hash of its tokens, weights, dtype and format.
+
+        One that somebody brought as a file has a hash of that file: what it says of itself is believed by nobody else.
+        """
+        return self.metadata.get(FILE) or trace_key(
             self.token_ids, fingerprint=self.fingerprint, dtype=self.dtype, trace_format=int(self.metadata["format"])
         )
+
+    @property
+    def is_from_file(self) -> bool:
+        """Whether somebody brought it as a file, and it was not computed where it is kept."""
+        return FILE in self.metadata
+
+    @property
+    def run_told(self) -> RunTold:
+        """What its file tells of the run that it was; where it tells nothing, all tokens are the prompt."""
+        return run_in(self.metadata, n_tokens=self.n_tokens)
 
     @property
     def size_bytes(self) -> int:
@@ -204,16 +251,17 @@ class Trace:
         Computed in float32 from the last residual stream, the final norm and the unembedding.
         Raises: WeightsMissing when the weights that made the trace are not at hand.
         """
-        return self._unembedded(slice(None))
+        return self.logits_in(slice(None))
 
     def logits_at(self, pos: int) -> np.ndarray:
         """Logits after one token, float32 [d_vocab]: a row of `logits`, without the time and memory of the others.
 
         Raises: WeightsMissing.
         """
-        return self._unembedded(slice(pos, pos + 1))[0]
+        return self.logits_in(slice(pos, pos + 1))[0]
 
-    def _unembedded(self, where: slice) -> np.ndarray:
+    def logits_in(self, where: slice) -> np.ndarray:
+        """Logits after some tokens, float32 [pos d_vocab]: rows of `logits`. Raises: WeightsMissing."""
         final = self.read("resid", -1)[where]
         centred = final - final.mean(axis=-1, keepdims=True)
         gain, bias = (self.weights.float32(name, dtype=self.dtype) for name in ("ln_f.weight", "ln_f.bias"))
@@ -242,7 +290,13 @@ class Trace:
         if self._weights.fingerprint != self.fingerprint:
             problem = f"the weights at hand have the fingerprint {self._weights.fingerprint[:12]}"
             raise WeightsMissing(self.model_name, self.fingerprint, problem)
+        if isinstance(self._weights, Weights) and not self.fits(self._weights.config):
+            raise WeightsMissing(self.model_name, self.fingerprint, "the weights of that name have another shape")
         return self._weights
+
+    def fits(self, config: GPT2Config) -> bool:
+        """Whether weights of this configuration can have made the trace."""
+        return self.config.computation == config.computation
 
     def use_weights(self, weights: WeightsLike) -> Trace:
         """This trace, with weights at hand for `logits`."""
@@ -266,11 +320,23 @@ class Trace:
         return kept[name].shape if isinstance(kept, Mapping) else kept.entries[name].shape
 
     def _all_tensors(self) -> dict[str, np.ndarray]:
-        for name in TENSORS:  # first all checks: one that fails may put all tensors in the place of those in the file
-            self.read(name)
+        self.verify()  # first: a check that fails may put all tensors in the place of those in the file
+        return {**{name: self.read(name) for name in TENSORS}, CHECKSUMS: self._stored(CHECKSUMS)}
+
+    def _stored(self, name: str) -> np.ndarray:
         kept = self._tensors
-        checks = kept[CHECKSUMS] if isinstance(kept, Mapping) else kept.array(CHECKSUMS)
-        return {**{name: self.read(name) for name in TENSORS}, CHECKSUMS: checks}
+        return kept[name] if isinstance(kept, Mapping) else kept.array(name)
+
+    def _slices(self, name: str) -> Iterator[np.ndarray]:
+        """A stored tensor in the parts in which it is checked."""
+        n_parts = n_slices(name, self._shape(name))
+        return (self.read(name, part) for part in range(n_parts)) if n_parts > 1 else iter([self.read(name)])
+
+    @property
+    def _kinds(self) -> dict[str, TensorKind]:
+        shapes = tensor_shapes(self.config, self.n_tokens)
+        kinds: dict[str, TensorKind] = {name: (TENSORS[name].dtype, shape) for name, shape in shapes.items()}
+        return {**kinds, CHECKSUMS: (np.dtype(np.int64), (n_checks(shapes),))}
 
     def _intact(self, name: str, index: int | None) -> np.ndarray:
         """A stored tensor, or a slice of it, with the bytes that were written. Raises: _Damage."""
@@ -394,7 +460,10 @@ def _check_metadata(file: Tensors) -> None:
 
 
 def _check_shapes(file: Tensors) -> None:
-    config = GPT2Config(**json.loads(file.metadata["config"]))
+    try:
+        config = config_in(file.metadata)
+    except (KeyError, ValueError) as error:
+        raise DamagedTrace(file.path, str(error)) from error
     expected = tensor_shapes(config, math.prod(file.entries["token_ids"].shape))
     for name, shape in expected.items():
         entry = file.entries[name]

@@ -92,7 +92,7 @@ def test_the_cache_is_cleared_after_one_question_and_pages_say_so(page: Page, se
     expect(cache).to_contain_text(re.compile(r"\b[1-9]\d* traces?,"))
     cache.get_by_role("button", name="Clear the cache").click()
     cache.get_by_role("button", name="Yes, clear").click()
-    expect(cache).to_contain_text("0 traces, 0 runs and 0 results: 0.0 MB")
+    expect(cache).to_contain_text("0 traces, 0 runs, 0 results and 0 files: 0.0 MB")
     page.get_by_role("navigation").get_by_role("link", name="Activations").click()
     expect(page.get_by_text("no longer in the cache").first).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator(".panel-graph:visible")).to_have_count(0)  # no empty axes above the sentence

@@ -76,13 +76,13 @@ def test_parameters_by_kind_add_up(weights: Weights) -> None:
     assert rows["LayerNorm"] == sum(shape[0] for name, shape in shapes.items() if ".ln_" in f".{name}")
 
 
-STATS = StoreStats(n_traces=1, n_runs=2, n_results=1_000, size_bytes=123_400_000, limit_bytes=8 * 10**9)
+STATS = StoreStats(n_traces=1, n_runs=2, n_results=1_000, n_files=3, size_bytes=123_400_000, limit_bytes=8 * 10**9)
 
 
 def test_the_cache_says_what_it_holds_and_what_would_go() -> None:
-    assert held(STATS) == "1 trace, 2 runs and 1,000 results: 123 MB of at most 8,000 MB."
-    assert question(STATS).startswith("Clear 1 trace, 2 runs and 1,000 results (123 MB)? ")
-    assert cleared(STATS).startswith("Cleared 1 trace, 2 runs and 1,000 results, 123 MB.")
+    assert held(STATS) == "1 trace, 2 runs, 1,000 results and 3 files: 123 MB of at most 8,000 MB."
+    assert question(STATS).startswith("Clear 1 trace, 2 runs, 1,000 results and 3 files (123 MB)? ")
+    assert cleared(STATS).startswith("Cleared 1 trace, 2 runs, 1,000 results and 3 files, 123 MB.")
 
 
 def test_the_command_said_clears_the_cache_that_the_app_uses(

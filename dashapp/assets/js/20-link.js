@@ -10,6 +10,7 @@
   const SLOTS = { a: "", b: "b." }; // slot → what stands before the names of its fields
   const SELECTED = ["pos", "key", "layer", "head", "neuron", "target", "against"];
   const NUMBERS = { max_new_tokens: "new", temperature: "t", top_k: "k", top_p: "p", seed: "seed" };
+  const FILE = /^[0-9a-f]{64}$/; // the key of a run that came by a file
   const KNOB = /^[a-z][a-z0-9-]+\.[a-z][a-z0-9_-]*$/; // panel.knob; "b." is too short for a panel
 
   /**
@@ -26,6 +27,7 @@
     const seen = new URLSearchParams(); // what may change while the requests stay: it is no part of what is kept
     for (const [slot, before] of Object.entries(SLOTS)) {
       if (requests[slot] && requests[slot].weights) seen.set(`${before}weights`, requests[slot].weights);
+      if (requests[slot] && requests[slot].file) seen.set(`${before}file`, requests[slot].file);
     }
     if (selection && selection.slot === "b" && Number.isInteger(selection.pos)) seen.set("slot", "b");
     for (const field of SELECTED) {
@@ -87,6 +89,7 @@
     if (then !== null && /^\d{1,5}(\.\d{1,5})*$/.test(then)) fields.then = then.split(".").map(Number);
     if (asked.get(`${before}model`)) fields.model = asked.get(`${before}model`);
     if (query.get(`${before}weights`)) fields.weights = query.get(`${before}weights`);
+    if (FILE.test(query.get(`${before}file`) || "")) fields.file = query.get(`${before}file`);
     return fields;
   }
 

@@ -66,8 +66,8 @@
       const { rule, instance, remedy, cut, instead, error, tokens = base.tokens, n_prompt: nPrompt = base.nPrompt } = told;
       return { ...base, phase: "failed", tokens, nPrompt, rule, instance, remedy, cut, instead, error };
     }
-    const { tokens, n_prompt: nPrompt, trace, stop, seconds, settings } = told;
-    return { ...base, phase: "done", tokens, nPrompt, trace, stop, seconds, settings, model: modelOf(told) };
+    const { tokens, n_prompt: nPrompt, trace, stop, seconds, settings, file } = told;
+    return { ...base, phase: "done", tokens, nPrompt, trace, stop, seconds, settings, model: modelOf(told), ...(file ? { file } : {}) };
   }
 
   /** What the browser must know of the model that computed a run; null where the server did not say. */

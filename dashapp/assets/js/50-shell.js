@@ -43,7 +43,7 @@
 
   /** Whether two requests ask for the same; ids differ always. */
   function isSameRequest(one, other) {
-    if (!one || !other || String(one.then || "") !== String(other.then || "")) return false;
+    if (!one || !other || String(one.then || "") !== String(other.then || "") || (one.file || null) !== (other.file || null)) return false;
     return FIELDS.every((name) => one[name] === other[name]);
   }
 
@@ -63,7 +63,7 @@
       case "retry":
         return [{ ...request, id: newId() }, same(), ...keep];
       case "cut": {
-        const shorter = { ...request, then: undefined, prompt: run.cut, id: newId() };
+        const shorter = { ...request, then: undefined, file: undefined, prompt: run.cut, id: newId() };
         return [shorter, same(), run.cut, ...keep.slice(1)];
       }
       default:
@@ -211,6 +211,7 @@
     const share = run && run.phase === "running" ? run.share : 0;
     const isRefused = Boolean(run && run.isRefused);
     offerInstead(run, slot);
+    ours().files.mark(slot, run);
     return [
       canStop ? "Stop" : "Generate",
       !isBusy,
@@ -226,6 +227,7 @@
   /** A run that its model stood in the way of: who could run it instead; null for any other. */
   function insteadOf(run, request) {
     if (!run || run.phase !== "failed" || !request) return null;
+    if (request.file) return request.model; // which may be here though the file is not
     return run.error === "OtherWeights" ? request.model : run.instead || null;
   }
 
@@ -233,12 +235,14 @@
     const [button, request] = [element("instead", slot), requests[slot]];
     const model = insteadOf(run, request);
     button.hidden = !model;
-    if (model) button.textContent = model === request.model ? "Run it with the weights that are here" : `Run it with ${model}`;
+    if (!model) return;
+    if (request.file) button.textContent = "Run its prompt here instead";
+    else button.textContent = model === request.model ? "Run it with the weights that are here" : `Run it with ${model}`;
   }
 
   function runInstead(slot) {
     const model = insteadOf(runs[slot], requests[slot]);
-    if (model) openRequest(slot, { ...requests[slot], model, weights: undefined });
+    if (model) openRequest(slot, { ...requests[slot], model, weights: undefined, file: undefined });
   }
 
   /** The text as far as it is known, with the token marked that panels show; figures follow in `select`. */
@@ -279,6 +283,7 @@
     parts.push(`seed ${shown(form.seed)}`);
     if (!form.bos) parts.push("no <|endoftext|>");
     if (form.stop_at_end === false) parts.push("past <|endoftext|>");
+    if (form.file) parts.push("from a file; not computed here");
     return parts.join(" · ");
   }
 

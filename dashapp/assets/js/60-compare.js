@@ -190,7 +190,7 @@
   function fill(nExample, nCopy, nSwap, requestA, requestB, selection) {
     switch (ours().callback_context.triggered[0].prop_id) {
       case "compare-example.n_clicks":
-        ask("b", { ...requestA, prompt: exampleOf(requestA.prompt) });
+        ask("b", { ...requestA, prompt: exampleOf(requestA.prompt), file: undefined });
         break;
       case "compare-copy.n_clicks":
         write("b", requestA);
@@ -206,7 +206,7 @@
   /** The prompt on screen beside itself: with <|endoftext|> in front, and without. */
   function withAndWithout(request) {
     if (!request) return;
-    ask("b", { ...request, bos: !request.bos });
+    ask("b", { ...request, bos: !request.bos, file: undefined });
     openPage();
   }
 

@@ -33,7 +33,8 @@
     function of(run) {
       const here = run && texts.get(run.trace);
       if (!here) return null;
-      const keys = [...texts].filter(([key, { prompt }]) => prompt === here.prompt && key !== run.trace).map(([key]) => key);
+      const isOther = ([key, { prompt, request }]) => prompt === here.prompt && key !== run.trace && !request.file; // which anybody can have written
+      const keys = [...texts].filter(isOther).map(([key]) => key);
       return { n_typed: here.nTyped, keys: keys.slice(-MOST) };
     }
 
@@ -53,12 +54,13 @@
     const request = requestOf(tree.key);
     if (known || !request) return known || null;
     const then = [...tree.start, ...tokens];
-    return { ...request, then, ancestor: tree.key, max_new_tokens: kind === "alternative" ? request.max_new_tokens : 0 };
+    const { file: _file, ...asked } = request; // what is drawn is computed here
+    return { ...asked, then, ancestor: tree.key, max_new_tokens: kind === "alternative" ? request.max_new_tokens : 0 };
   }
 
   /** Whether a request only shows a text that is there, as a beam: its 0 new tokens are no wish for the next prompt. */
-  function isWhole({ then, max_new_tokens }) {
-    return Boolean(then && then.length) && max_new_tokens === 0;
+  function isWhole({ then, max_new_tokens, file }) {
+    return Boolean((then && then.length) || file) && max_new_tokens === 0;
   }
 
   /** What a mark stands for: a whole text, where it is of one, or a token to go on with. */
