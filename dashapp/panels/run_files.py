@@ -54,8 +54,8 @@ def compared(found: SameTrace, weights: Weights) -> str:
         f"token {worst}; {_small(found.tolerance * found.logits_scale)} is allowed for rounding. Of the "
         f"{len(found.numbers)} tensors of activations and statistics, {found.farthest!r} differs most: by "
         f"{_small(found.numbers.max())} of its largest value, and {_small(found.tolerance)} is allowed. Likeliest "
-        f"tokens that these logits do not give: {found.n_top:,}; ranks that they do not give: {found.n_ranks:,}; largest "
-        f"difference of a head's small picture: {_small(found.thumbnail)} of full."
+        f"tokens that these logits do not give: {found.n_top:,}; ranks that they do not give: "
+        f"{found.n_ranks:,}; largest difference of a head's small picture: {_small(found.thumbnail)} of full."
     )
 
 
