@@ -87,3 +87,11 @@ test("a key that is not known, or not yet, names no prompt", () => {
     assert.deepEqual([found.recipe, found.a, found.b, found.selection.pos], [KEY, null, null, 3]);
   }
 });
+
+test("a link names the file that a run came by, and no other text for one", () => {
+  const request = { prompt: "a", bos: true, model: "demo", file: "0".repeat(64) };
+  const query = link.write({ a: request, b: null }, null, {});
+  assert.equal(link.read(query).a.file, request.file);
+  assert.equal(link.read("?prompt=a&file=../x").a.file, undefined);
+  assert.equal(link.read(`?prompt=a&b.prompt=b&b.file=${request.file}`).b.file, request.file);
+});

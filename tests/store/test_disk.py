@@ -17,6 +17,7 @@ import pytest
 
 from dashapp.errors import DamagedTrace, StoreUnavailable, TraceTooLarge
 from dashapp.model.tensorfile import TensorFile
+from dashapp.store.contract import find_trace
 from dashapp.store.disk import TraceStore, default_size_limit
 from dashapp.traces.names import TENSORS
 from dashapp.traces.record import Trace
@@ -368,7 +369,21 @@ def test_the_cache_deleted_while_running_is_made_again_with_its_mode(store: Trac
         assert store.get_trace(trace.key) is not None
     folders = [store.folder, *(path for path in store.folder.iterdir() if path.is_dir())]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
-    assert len(folders) == 5
+    assert len(folders) == 6
+
+
+def test_a_file_that_was_brought_answers_no_question_but_its_own(store: TraceStore) -> None:
+    trace, key = made_trace(), "a" * 64
+    store.put_file(trace, key)
+    found = store.get_file(key)
+    assert found is not None
+    assert (found.key, found.is_from_file) == (key, True)
+    assert b"".join(map(bytes, found.chunks(trace.metadata))) == file_bytes(trace)
+    assert (store.get_trace(key), store.get_trace(trace.key), store.get_file(trace.key)) == (None,) * 3
+    assert (find_trace(store, key) or trace).key == key
+    assert store.stats().n_files == 1
+    store.discard(key)
+    assert store.get_file(key) is None
 
 
 def test_nothing_in_the_store_can_be_read_by_others(store: TraceStore) -> None:

@@ -17,7 +17,7 @@ from dashapp.errors import DamagedTrace, ObjectStoreUnavailable, RecipeGone, Rec
 from dashapp.model.config import GPT2Config
 from dashapp.panels.head_pattern import HEAD_PATTERN
 from dashapp.panels.panel import draw
-from dashapp.store import objects, remote_locks
+from dashapp.store import objects, remote_file, remote_locks
 from dashapp.store.contract import StoreAddress
 from dashapp.store.opened import new_store
 from dashapp.store.recipes import LARGEST_BYTES, RecipeStore
@@ -91,6 +91,36 @@ def span_of(trace: Trace, name: str, index: int) -> tuple[int, int]:
 
 
 # Put and get ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_was_brought_to_one_machine_is_read_on_another_and_stands_for_no_prompt(
+    store: ObjectStore, elsewhere: ObjectStore
+) -> None:
+    trace = made_trace(config=WIDE)
+    store.put_file(trace, KEY)
+    found = elsewhere.get_file(KEY)
+    assert found is not None
+    assert (found.key, found.is_from_file) == (KEY, True)
+    assert b"".join(map(bytes, found.chunks(trace.metadata))) == file_bytes(trace)
+    assert (elsewhere.get_trace(KEY), elsewhere.get_file(trace.key), elsewhere.get_trace(trace.key)) == (None,) * 3
+    assert elsewhere.stats().n_files == 1
+    elsewhere.clear()
+    assert store.get_file(KEY) is None
+
+
+def test_who_reads_a_whole_trace_holds_a_part_of_it(
+    store: ObjectStore, elsewhere: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_bytes = 10**6
+    monkeypatch.setattr(remote_file, "IN_MEMORY_BYTES", limit_bytes)
+    trace = made_trace(config=WIDE, n_tokens=300)
+    store.put_trace(trace)
+    kept = found(elsewhere, trace)
+    held = []
+    for _ in kept.chunks():
+        arrays = kept._tensors._arrays.values()  # type: ignore[union-attr]
+        held.append(sum(array.nbytes for array in arrays))
+    assert max(held) <= limit_bytes < trace.size_bytes
 
 
 @pytest.mark.parametrize("config", [None, WIDE], ids=["small", "wide"])
