@@ -186,7 +186,9 @@ def _facts(prompt: Prompt) -> dict[str, str]:
     trace, config = prompt.trace, prompt.trace.config
     sizes = f"{config.n_layer} layers of {config.n_head} heads, d_model {config.d_model:,}"
     n_drawn = trace.n_tokens - prompt.n_prompt
+    where = {"Where it comes from": "From a file; not computed here."} if trace.is_from_file else {}
     return {
+        **where,
         "Model": f"{trace.model_name}: {sizes}, {config.n_params / 1e6:,.1f} million parameters, {trace.dtype}",
         "Fingerprint of its weights": trace.fingerprint,
         "Tokens": f"{prompt.n_prompt:,} of the prompt, {n_drawn:,} generated (underlined)",

@@ -24,6 +24,7 @@ from dashapp.model.sampling import SamplingSettings
 from dashapp.panels.catalogue import BY_PAGE, PAIR_PANELS, PANELS
 from dashapp.panels.fixed import Fixed
 from dashapp.panels.panel import draw
+from dashapp.panels.source import Source
 from dashapp.report.components import html_of
 from dashapp.report.contents import PAGES, Entry, Report, report_asked
 from dashapp.report.document import pieces
@@ -171,6 +172,21 @@ def test_nothing_that_a_prompt_says_becomes_markup(model_folder: Path, settings:
     assert [tag for tag, _ in read.elements if tag == "b"] == []
     assert len(read.scripts) == len(read.figures) + 6  # names, what was selected, and the four that run
     assert "".join(prompt[0].trace.token_texts[1:]) == NASTY
+
+
+@pytest.mark.usefixtures("context")
+def test_a_run_that_came_by_a_file_is_called_so(traces: tuple[Trace, Trace]) -> None:
+    store = Source.here().store
+    store.put_file(traces[0], "a" * 64)
+    trace = Source.here().trace("a" * 64)
+    assert trace is not None
+    says = "From a file; not computed here."
+    told = [
+        "".join(pieces(report_opened(opened(each), ["Generation"], Frame(theme="light")), now=NOW))
+        for each in (trace, traces[0])
+    ]
+    store.discard("a" * 64)
+    assert [says in each for each in told] == [True, False]
 
 
 @pytest.mark.usefixtures("context")
