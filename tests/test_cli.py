@@ -57,6 +57,14 @@ def test_written_trace_is_what_the_python_api_reads(tmp_path: Path, model_folder
     np.testing.assert_array_equal(opened.q, computed.q)
 
 
+def test_trace_tells_of_a_file_what_it_told_of_the_prompt(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = str(tmp_path / "a.safetensors")
+    told = printed_json(capsys, "trace", "The cat sat", "--json", "--out", file)
+    assert printed_json(capsys, "trace", "--open", file, "--json") == told
+    (tmp_path / "a.safetensors").write_text("no trace")
+    assert main(["trace", "--open", file]) == 2
+
+
 def test_trace_json_agrees_with_the_trace(capsys: pytest.CaptureFixture[str], model_folder: Path) -> None:
     shown = printed_json(capsys, "trace", "Hi there", "--json", "--no-bos")
     trace = dashapp.trace(dashapp.load(model_folder), "Hi there", bos=False, cache=False)
