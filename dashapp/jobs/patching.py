@@ -15,6 +15,7 @@ from dashapp.experiments.estimate import estimate
 from dashapp.experiments.one_cell import patch_cell
 from dashapp.experiments.patching import sweep
 from dashapp.experiments.sweeps import Places, Site
+from dashapp.jobs.bounds import is_refused_memory
 from dashapp.model.checkpoint import weights_of
 from dashapp.model.examples import examples_of
 from dashapp.model.gpt2 import GPT2
@@ -39,14 +40,20 @@ def patch(
     layer: int,
     tokens: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """The same by a model, read at the end of both prompts, and under "estimate" what gradients foretell of it.
+    """The same by a model, read at the end of both prompts, and under "estimate" what gradients foretell of it, if
+    there is memory for them.
 
     source: token ids of the prompt that activations are taken from. n_target: how many of the trace's tokens are its
     prompt; what was generated after it is left out. The rest as in `sweep`.
     """
     prompts, asked = _sweep_of(trace, source, n_target, site=site, layer=layer, tokens=tokens)
     found = sweep(model, *prompts, **asked, progress=progress)
-    beside = estimate(model, *prompts, **asked)
+    try:
+        beside = estimate(model, *prompts, **asked, progress=lambda _: progress(1.0))  # where a job may be stopped
+    except (MemoryError, RuntimeError) as error:
+        if not is_refused_memory(error):
+            raise
+        return found.arrays()  # gradients hold every layer's activations, a sweep does not: the exact map stands
     return found.arrays() | {"estimate": beside.values}
 
 

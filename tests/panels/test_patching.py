@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dashapp
+from dashapp import jobs
 from dashapp.errors import OtherPlaces, WeightsMissing
 from dashapp.experiments.sweeps import SITES, Sweep, telling_tokens
 from dashapp.figures.theme import Frame
@@ -20,6 +21,8 @@ from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dashapp.model.gpt2 import GPT2
 
 A, B, LONGER = "a b c d e", "a b x d e", "a b x y d e"
@@ -164,6 +167,29 @@ def test_estimates_are_their_own_work_and_are_said_to_be_estimates(traces: dict[
     assert "(gradients would say " in both.figure.data[0].text[0][-1]
     away = np.abs(Sweep.from_arrays(result).effects("logit_diff") - Sweep.from_arrays(with_both).effects("logit_diff"))
     assert f"with an error of at most {np.nanmax(away):.2f}:" in both.foot
+
+
+def test_an_exact_map_stands_though_there_is_no_memory_for_estimates(
+    traces: dict[str, Trace], text_model: GPT2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = traces[A], traces[LONGER]
+    asked = asked_for(a, b)
+    both = done(text_model, b, asked)
+
+    def failing(error: Exception) -> Callable[..., None]:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        return fail
+
+    monkeypatch.setattr(jobs.patching, "estimate", failing(MemoryError()))
+    alone = done(text_model, b, asked)
+    assert both.keys() - alone.keys() == {"estimate"}
+    np.testing.assert_array_equal(alone["values"], both["values"])
+    assert "Gradients" not in drawn(a, b, alone).foot
+    monkeypatch.setattr(jobs.patching, "estimate", failing(RuntimeError("another reason")))
+    with pytest.raises(RuntimeError, match="another reason"):
+        done(text_model, b, asked)
 
 
 def test_only_exact_sweeps_wait_for_start() -> None:
