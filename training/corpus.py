@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dashapp.model.tokenizer import encode
+from training.wordcheck import slurs
 
 CORPUS_SHA256 = "259fa3946d582cf74456918a27c13d08c0879256e4a5217237ba3437b907db68"  # of the .xz file
 BOOK_LIST = Path(__file__).with_name("books.tsv")
@@ -38,18 +39,27 @@ class Corpus:
 
 
 def read_corpus(path: Path | None, *, expected_sha256: str = CORPUS_SHA256) -> Corpus:
-    """The tokenised books of a corpus file.
+    """The tokenised books of a corpus file; those trained on without the lines that hold a word of `wordcheck`.
 
     Raises: CorpusError when the file is absent or has another hash.
     """
     raw = _verified_bytes(path, expected_sha256)
     texts = [text.strip() for text in lzma.decompress(raw).decode("ascii").split(END_OF_TEXT)]
-    books = [encode(text + "\n").astype(np.uint16) for text in texts if text]
+    books = [text for text in texts if text]
     held_out = set(held_out_books(len(books)))
     return Corpus(
-        training=tuple(ids for book, ids in enumerate(books) if book not in held_out),
-        held_out=tuple(books[book] for book in sorted(held_out)),
+        training=tuple(_tokens(_clean(text)) for book, text in enumerate(books) if book not in held_out),
+        held_out=tuple(_tokens(books[book]) for book in sorted(held_out)),
     )
+
+
+def _tokens(text: str) -> np.ndarray:
+    return encode(text + "\n").astype(np.uint16)
+
+
+def _clean(text: str) -> str:
+    """Without the lines, which are paragraphs, that hold a word of `wordcheck`: most of them name an animal by it."""
+    return "\n".join(line for line in text.split("\n") if not slurs(line))
 
 
 def held_out_books(n_book: int, n_held_out: int = N_HELD_OUT) -> list[int]:

@@ -502,8 +502,8 @@ STORY_STARTS = (
 
 
 def story(rng: Random, split: Split) -> tuple[str, tuple[str, ...]]:
-    """A few sentences in which two names, a place and a thing come back; and the names."""
-    a, b = two_of(rng, split)
+    """A few sentences in which two names, a place and a thing come back; and the names, which are no strangers."""
+    a, b = rng.sample(part(NAMES, split), 2)
     place, thing = rng.choice(part(PLACES, split)), rng.choice(part(THINGS, split))
     middles = rng.sample(STORY_MIDDLES, rng.randint(1, 3))
     text = " ".join([rng.choice(STORY_STARTS), *middles, rng.choice(STORY_ENDS)])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import training.corpus
+from dashapp.model.tokenizer import decode
 from training import evaluate, train
 from training.corpus import BOOK_LIST, CORPUS_SHA256, CorpusError, held_out_books, read_corpus
 
@@ -48,6 +50,19 @@ def test_books_are_split_and_none_is_lost(small_corpus: tuple[Path, str]) -> Non
     assert len(corpus.held_out) == 10
     assert len(corpus.training) == 10
     assert len({tuple(book) for book in (*corpus.training, *corpus.held_out)}) == 20
+
+
+def test_paragraphs_with_a_slur_are_not_trained_on_and_are_measured_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.corpus, "slurs", lambda line: [word for word in line.split() if word == "ugly"])
+    raw = lzma.compress("<|endoftext|>".join(f"Book {book}.\n\nAn ugly word.\n\nEnd.\n" for book in range(20)).encode())
+    path = tmp_path / "books.txt.xz"
+    path.write_bytes(raw)
+    corpus = read_corpus(path, expected_sha256=hashlib.sha256(raw).hexdigest())
+    assert not any("ugly" in decode(book) for book in corpus.training)
+    assert all("Book " in decode(book) and "End." in decode(book) for book in corpus.training)
+    assert all("ugly" in decode(book) for book in corpus.held_out)
 
 
 def test_held_out_books_are_spread_over_the_list() -> None:

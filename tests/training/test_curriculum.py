@@ -90,6 +90,7 @@ def test_stories_use_only_the_names_of_their_split_and_come_back_to_them(split: 
         text, named = story(rng, split)
         other: Split = "training" if split == "held_out" else "held_out"
         assert len(set(named)) == 2
+        assert set(named) <= set(NAMES)
         assert not words(text) & set(part(NAMES, other))
         assert all(text.count(name) > 1 for name in named)
 
