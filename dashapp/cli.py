@@ -157,22 +157,25 @@ def report(options: argparse.Namespace, settings: Settings) -> int:
     """
     sampling = SamplingSettings(**{name: getattr(options, name) for name in SamplingSettings().as_dict()})
     pages = options.pages or (REPORT_PAGES[-1:] if options.b is not None else REPORT_PAGES[:4])
-    if options.b is None and "compare" in pages:
+    if options.b is None and ("compare" in pages or options.align):
         raise NoSecondPrompt
     _check_out(options.out)
+    from dashapp.analysis.alignment import Pins
     from dashapp.figures.theme import Frame
     from dashapp.panels.terms import token_of
     from dashapp.report.written import opened_prompts, write_report  # with Dash, which other commands do without
 
+    pins = Pins.read(options.align)
     model = _load(settings)
     words = {"target": options.target, "against": options.against}
     selected = {name: getattr(options, name) for name in SELECTABLE}
     for name, word in words.items():
         selected[name] = None if word is None else token_of(word, d_vocab=model.config.d_vocab)
     reading = {"bos": options.bos, "special_tokens": options.special_tokens, "selected": selected, "settings": settings}
-    prompts = opened_prompts(model, options.a, options.b, sampling, **reading)
+    prompts = opened_prompts(model, options.a, options.b, sampling, **reading, pins=pins)
     frame = Frame(theme=options.theme, units=options.units)
-    write_report(options.out, prompts, pages=pages, frame=frame, settings=settings, says=_say if options.all else None)
+    says = _say if options.all else None
+    write_report(options.out, prompts, pages=pages, frame=frame, settings=settings, pins=pins, says=says)
     return 0
 
 
@@ -356,6 +359,13 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"Select this {what}, counted from 0.")
     parser.add_argument("--target", metavar="TOKEN", help="Select this token of the vocabulary as the target: ' Mary'.")
     parser.add_argument("--against", metavar="TOKEN", help="Compare the target with this one.")
+    parser.add_argument(
+        "--align",
+        default="",
+        metavar="EDITS",
+        help="Edits of the alignment of --a and --b, as links of the app have them: 3-4.a5 pairs token 3 of a with "
+        "token 4 of b, and leaves token 5 of a alone.",
+    )
     parser.add_argument("--theme", default="light", choices=("light", "dark"), help="Colours of the file.")
     parser.add_argument("--units", default="bits", choices=("bits", "nats"), help="Units of information.")
     _add_reading(parser)

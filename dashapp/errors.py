@@ -15,7 +15,7 @@
     │       PickledWeights   DamagedFile   UnreadableIndex   UntiedUnembedding
     │       MissingTensor   MisshapedTensor   MistypedTensor   UnknownTensor
     ├── ComparisonError   the two runs do not go together
-    │   ├── OtherModels   OtherPlaces   OtherSizes   NoDifference
+    │   ├── OtherModels   OtherPlaces   OtherSizes   NoDifference   BadPins
     ├── StoreError        heals itself, or says what stands in the way
     │   ├── DamagedTrace   NotATrace   TraceTooLarge   UnwritableFile   WeightsMissing   RecipeGone   RecipeTooLarge
     │   ├── NotARunFile   RunFileTooLarge   RunFileOff   RunFileBroken   RunFileGone   TooManyRunFiles
@@ -76,9 +76,9 @@ class EmptyPrompt(PromptError):
 class NoSecondPrompt(PromptError):
     def __init__(self) -> None:
         super().__init__(
-            "The page Compare shows what two prompts have to do with each other.",
+            "The page Compare, and edits of an alignment, are of two prompts.",
             "Only one was given.",
-            "Name the other one with --b, or choose another page.",
+            "Name the other one with --b, or choose another page and leave --align out.",
         )
 
 
@@ -539,7 +539,8 @@ class OtherPlaces(ComparisonError):
             "A pattern says how much each token looks at each, so it fits only where every token has the same place in "
             "both prompts.",
             f"Here the source has {n_source:,} tokens and the target {n_target:,}, and not all stand for each other.",
-            "Patch head outputs, queries, keys or values instead, or make the prompts equally long.",
+            "Patch head outputs, queries, keys or values instead, or make the prompts equally long and leave their "
+            "alignment as it is.",
         )
 
 
@@ -549,6 +550,16 @@ class NoDifference(ComparisonError):
             "A difference is taken where a and b show the same places.",
             f"Here they have nothing in common: {axis}.",
             "Look at a and b beside each other.",
+        )
+
+
+class BadPins(ComparisonError):
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            "Edits of an alignment pair a token of a with a token of b, each once and in the order of both prompts, or "
+            "leave a token alone.",
+            f"Here {problem.rstrip('.')}.",
+            "Choose other tokens, or undo the edits that are in the way.",
         )
 
 

@@ -58,6 +58,7 @@ RECIPE_OPENED: Final = "recipe-opened"  # its prompts
 
 PAIR: Final = "pair"  # the traces of both slots
 ALIGNMENT: Final = "alignment"  # which of their tokens stand for each other
+PINS_REFUSED: Final = "pins-refused"  # what of that does not fit, and why
 
 # The page Compare.
 COMPARED: Final = "compared"  # two traces and a token of each

@@ -132,6 +132,9 @@ def test_prompt_is_read_from_standard_input(
         (["report", "--a", "a b c d e f g h i j k l m n", "--out", "r.html"], "The prompt has 15. Shorten it by 2."),
         (["report", "--a", "x", "--b", "a b c d e f g h i j k l m n", "--out", "r.html"], "The prompt has 15."),
         (["report", "--a", "x", "--page", "compare", "--out", "r.html"], "Name the other one with --b"),
+        (["report", "--a", "x", "--align", "1-1", "--out", "r.html"], "leave --align out"),
+        (["report", "--a", "x", "--b", "y", "--align", "1:1", "--out", "r.html"], "'1:1' is no edit"),
+        (["report", "--a", "x", "--b", "y", "--align", "1-7", "--out", "r.html"], "the last token of b is 1"),
         (["report", "--a", "x", "--max-new-tokens", "-1", "--out", "r.html"], "New tokens must be a whole number"),
         (["report", "--a", "x", "--out", "/no/such/folder/x"], "there is no folder '/no/such/folder'"),
         (["report", "--a", "x", "--page", "generation", "--out", "/dev/full"], "cannot be written: No space left"),
@@ -190,6 +193,11 @@ def test_report_shows_what_is_selected_in_both_prompts(tmp_path: Path) -> None:
     assert "Token 3" in text  # of a
     assert "Token 4" in text  # of b, which stands for it
     assert "layer 1, head 1" in text
+    assert main(["report", *pair, "--pos", "3", "--align", "3-2.b3", "--out", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    assert "The alignment of a and b. Edited by hand: token 3 ‘" in text
+    assert "’ of b stays alone." in text
+    assert "Token 2" in text  # of b, which is said to stand for it
     assert main(["report", "--a", "a b", "--b", "x", "--pos", "2", "--page", "generation", "--out", str(out)]) == 0
     assert "has no counterpart in b" in out.read_text(encoding="utf-8")
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "EmptyPrompt": ({}, ()),
     "NoSecondPrompt": ({}, ()),
+    "BadPins": ({"problem": "token 3 of a has two edits"}, ("Here token 3 of a has two edits.",)),
     "PromptTooLong": ({"n_tokens": 1203, "n_ctx": 1024}, ("1,203", "1,024", "179")),
     "PromptTooLarge": ({"size_bytes": 123_456, "limit_bytes": 65_536}, ("123,456", "65,536")),
     "NotOneToken": ({"text": "queenly", "tokens": ["queen", "ly"]}, ("'queenly' is 2 tokens: 'queen', 'ly'.",)),

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dashapp.analysis.alignment import NO_PINS, Pins
 from dashapp.experiments.ablations import Ablated, Mode, Part, PartKind, cut_keys
 from dashapp.experiments.cells import N_NEW
 from dashapp.experiments.one_cell import read_on
@@ -35,6 +36,7 @@ def ablate(
     mode: Mode,
     is_end_only: bool,
     source_ids: np.ndarray,
+    pins: Pins = NO_PINS,
     reference: Sequence[np.ndarray] = (),
     n_new: int = N_NEW,
     progress: Progress = lambda share: None,
@@ -47,6 +49,8 @@ def ablate(
     `source_ids` at the token that stands for each; tokens without a counterpart keep theirs (Wang et al. 2022; Zhang &
     Nanda 2024, section 2). An edge is cut whatever the mode: the scores of other keys make up the pattern.
 
+    pins: what is decided of the alignment of `token_ids` and `source_ids`, in this order.
+
     The text that follows is generated without the parts too where they are ablated at every token; resampling has
     nothing to put into new tokens, and edges are of the prompt's tokens, so these leave it as it is.
     """
@@ -57,7 +61,7 @@ def ablate(
     others = [_read(model, ids) for ids in runs.get(mode, ())]
     instead = {site: _instead(model, mode, site, others) for site in sites}
     progress(0.6)
-    places = Places.of_ends(source_ids, token_ids)
+    places = Places.of_ends(source_ids, token_ids, pins)
     where = _where(mode, is_end_only, places)
     replace = {site: _replacing(parts, site, value, where) for site, value in instead.items()}
     last: dict[Site, Tensor] = {}

@@ -14,7 +14,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from dashapp.analysis.alignment import NONE, align
+from dashapp.analysis.alignment import NO_PINS, NONE, Pins, align
 
 Site = Literal["resid_pre", "attn_out", "mlp_out", "resid_mid", "z", "q", "k", "v", "pattern", "z_pos"]
 Metric = Literal["logit_diff", "logprob", "kl"]
@@ -36,8 +36,8 @@ class Places:
     """Which positions of the source run stand for which of the target run, and where both are read.
 
     source_of: int32 [pos of target], −1 where a token has no counterpart. n_shared: so many tokens both prompts begin
-    with; a patch among them puts in what is there already. read_source, read_target: the metric looks at what each run
-    expects after these positions.
+    with that stand for each other; a patch among them puts in what is there already. read_source, read_target: the
+    metric looks at what each run expects after these positions.
     """
 
     source_of: np.ndarray
@@ -46,21 +46,28 @@ class Places:
     read_target: int
 
     @classmethod
-    def between(cls, source: np.ndarray, target: np.ndarray, *, read_source: int, read_target: int) -> Places:
-        """The places of two prompts' token ids [pos], aligned by what the tokens are."""
+    def between(
+        cls, source: np.ndarray, target: np.ndarray, pins: Pins = NO_PINS, *, read_source: int, read_target: int
+    ) -> Places:
+        """The places of two prompts' token ids [pos], aligned by what the tokens are.
+
+        pins: what is decided of the alignment, of target and source in this order. Raises: BadPins, as `align`.
+        """
         n = min(len(source), len(target))
-        differs = np.flatnonzero(np.asarray(source[:n]) != np.asarray(target[:n]))
+        source_of = align(target, source, pins).b_of_a
+        is_elsewhere = (source_of[:n] != np.arange(n)) & (source_of[:n] != NONE)
+        differs = np.flatnonzero((np.asarray(source[:n]) != np.asarray(target[:n])) | is_elsewhere)
         return cls(
-            source_of=align(target, source).b_of_a,
+            source_of=source_of,
             n_shared=int(differs[0]) if len(differs) else n,
             read_source=read_source,
             read_target=read_target,
         )
 
     @classmethod
-    def of_ends(cls, source: np.ndarray, target: np.ndarray) -> Places:
+    def of_ends(cls, source: np.ndarray, target: np.ndarray, pins: Pins = NO_PINS) -> Places:
         """The same, where both are read after their last token."""
-        return cls.between(source, target, read_source=len(source) - 1, read_target=len(target) - 1)
+        return cls.between(source, target, pins, read_source=len(source) - 1, read_target=len(target) - 1)
 
     @property
     def changing(self) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dashapp.analysis.alignment import align
+from dashapp.analysis.alignment import Pins, align
 from dashapp.analysis.changes import aligned_pairs
 from dashapp.analysis.lens_change import lens_change
 from dashapp.analysis.lens_map import Progress, lens_map
@@ -29,24 +29,26 @@ def lens_arrays(
     return lens_map(_readable(trace, models), scale=scale, target=target, progress=progress).arrays()
 
 
-def lens_change_of_traces(trace: Trace, progress: Progress, *, other: str, scale: Scale) -> dict[str, np.ndarray]:
-    """`LensChange.arrays` of a trace and another one, whose key is `other`.
+def lens_change_of_traces(
+    trace: Trace, progress: Progress, *, other: str, scale: Scale, pins: str = ""
+) -> dict[str, np.ndarray]:
+    """`LensChange.arrays` of a trace and another one, whose key is `other`. pins: as `Pins.read` takes them.
 
-    Raises: TraceGone, WeightsMissing, OtherSizes.
+    Raises: TraceGone, WeightsMissing, OtherSizes, BadPins.
     """
     from dashapp.jobs import warm
 
     found = find_trace(warm.ready_store(), other)
     if found is None:
         raise TraceGone
-    return change_arrays(trace, found, progress, scale=scale, models=warm.models)
+    return change_arrays(trace, found, progress, scale=scale, pins=pins, models=warm.models)
 
 
 def change_arrays(
-    trace: Trace, other: Trace, progress: Progress, *, scale: Scale, models: Models
+    trace: Trace, other: Trace, progress: Progress, *, scale: Scale, models: Models, pins: str = ""
 ) -> dict[str, np.ndarray]:
     """The same of two traces with the weights of these models."""
-    pairs = aligned_pairs(align(trace.token_ids, other.token_ids))
+    pairs = aligned_pairs(align(trace.token_ids, other.token_ids, Pins.read(pins)))
     a, b = (_readable(each, models) for each in (trace, other))
     return lens_change(a, b, pairs, scale=scale, progress=progress).arrays()
 

@@ -18,6 +18,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, Final, Literal, Protocol
 
+from dashapp.analysis.alignment import Pins
 from dashapp.errors import JobLost, JobStopped, JobTimedOut, TraceGone
 from dashapp.jobs.outcome import failure
 from dashapp.store.contract import Store, StoreAddress, find_trace
@@ -120,6 +121,11 @@ class Work:
             "arguments": dict(self.arguments),
             "store": store.address.as_json(),
         }
+
+
+def pins_told(pins: Pins) -> dict[str, str]:
+    """Edits of an alignment among a work's arguments: nothing where there are none, for most have none."""
+    return {"pins": str(pins)} if pins else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from dashapp.analysis.alignment import NONE, align
+from dashapp.analysis.alignment import NO_PINS, NONE, Pins, align
 from dashapp.analysis.attribution import attribution, head_parts, mlp_parts
 from dashapp.analysis.divergence import divergence
 from dashapp.analysis.table import MEASURE, Table, columns, counted, token_names
@@ -19,7 +19,7 @@ from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.probabilities import Run, probability_bars
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label, running_text
-from dashapp.jobs.works import Work
+from dashapp.jobs.works import Work, pins_told
 from dashapp.model.tokenizer import token_text, token_texts
 from dashapp.panels.beside import told
 from dashapp.panels.formulas import Formula
@@ -46,7 +46,10 @@ TO_SELECT: Final[dict[Which, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """An ablation: of which run, with which other, where both prompts end, and of which parts."""
+    """An ablation: of which run, with which other, where both prompts end, and of which parts.
+
+    pins: of run and other in this order, within both prompts.
+    """
 
     slot: Literal["a", "b"]
     run: Trace
@@ -56,11 +59,13 @@ class Asked:
     parts: tuple[Part, ...]
     mode: Mode
     is_end_only: bool
+    pins: Pins
 
     def work(self) -> Work:
         """What a job is asked for. The other prompt counts for resampling alone."""
         source = self.other if self.mode == "resample" else self.run
         n_source = self.n_other if self.mode == "resample" else self.n_run
+        pins = self.pins if self.mode == "resample" else NO_PINS
         return Work(
             kind="ablation",
             trace=self.run.key,
@@ -70,6 +75,7 @@ class Asked:
                 "parts": [str(part) for part in self.parts],
                 "mode": self.mode,
                 "is_end_only": self.is_end_only,
+                **pins_told(pins),
             },
         )
 
@@ -128,6 +134,7 @@ def asked_for(
     mode: Mode,
     where: str,
     parts: str,
+    pins: Pins = NO_PINS,
     **selected: Any,
 ) -> Asked:
     """What the knobs and the selection ask.
@@ -137,9 +144,10 @@ def asked_for(
     if mode == "resample" and a.fingerprint != other.fingerprint:
         raise OtherModels(a.model_name, other.model_name)
     traces, lengths = (a, other), (max(1, n_prompt), max(1, other_n_prompt))
+    decided = pins.within(*lengths)
     if run == "b":
-        traces, lengths = traces[::-1], lengths[::-1]
-    words = parts if parts.strip() else " ".join(selected_parts(a, other, run=run, **selected))
+        traces, lengths, decided = traces[::-1], lengths[::-1], decided.turned
+    words = parts if parts.strip() else " ".join(selected_parts(a, other, run=run, pins=pins, **selected))
     return Asked(
         slot="b" if run == "b" else "a",
         run=traces[0],
@@ -149,6 +157,7 @@ def asked_for(
         parts=parts_in(words, traces[0].config, lengths[0]),
         mode=mode,
         is_end_only=where == "end",
+        pins=decided,
     )
 
 
@@ -164,6 +173,7 @@ def selected_parts(
     pos: int | None,
     key_pos: int | None,
     other_pos: int | None,
+    pins: Pins = NO_PINS,
     **_others: Any,
 ) -> list[str]:
     """The parts that the selection names, as `parts_in` reads them; none where it names none."""
@@ -171,7 +181,7 @@ def selected_parts(
     if which == "edge":
         query, key = pos, key_pos
         if run == "b" and key is not None:
-            query, key = other_pos, int(align(a.token_ids, other.token_ids).b_of_a[key])
+            query, key = other_pos, int(align(a.token_ids, other.token_ids, pins).b_of_a[key])
         if query is None or key in (None, NONE):
             return []
         within = None if layer is None else head
@@ -240,11 +250,12 @@ def numbers(
     where: str,
     show: Show,
     result: Mapping[str, np.ndarray] | None,
+    pins: Pins = NO_PINS,
 ) -> Table:
     """Next tokens, or what every head adds, before and where parts are chosen after. Raises: as `draw`."""
     ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
     tokens = {"pos": pos, "other_pos": other_pos, "key_pos": key_pos}
-    places = {"layer": layer, "head": head, "neuron": neuron, "which": which, "parts": parts}
+    places = {"layer": layer, "head": head, "neuron": neuron, "which": which, "parts": parts, "pins": pins}
     asked = asked_for(a, **ends, **tokens, **places, run=run, mode=mode, where=where)  # type: ignore[arg-type]
     found = Ablated.from_arrays(result) if result is not None else None
     before = asked.run.logits_at(asked.n_run - 1)
@@ -388,7 +399,7 @@ ABLATION: Final = Panel(
         "It does not show what a part is for: 0 and means are outputs that the model may never meet, and what later "
         "layers make of them may be an artefact.",
     ),
-    reads=("pos", "key_pos", "n_prompt", "layer", "head", "neuron", "target", "against"),
+    reads=("pos", "key_pos", "n_prompt", "layer", "head", "neuron", "target", "against", "pins"),
     when={"pos": ("which", "edge"), "key_pos": ("which", "edge"), "neuron": ("which", "neuron")},
     marks="head",
     knobs=(

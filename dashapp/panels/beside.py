@@ -6,37 +6,53 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dash import Input, Output, callback
+from dash import Input, Output, callback, no_update
 from dash.exceptions import PreventUpdate
 
 from dashapp import ids
-from dashapp.analysis.alignment import Alignment, align
+from dashapp.analysis.alignment import NO_PINS, Alignment, Pins, align
 from dashapp.analysis.divergence import Divergence, next_token_divergence
-from dashapp.errors import DashappError
+from dashapp.errors import BadPins, DashappError
 from dashapp.figures.ranges import has_ranges, with_ranges_of_both
 from dashapp.figures.theme import UNITS, Frame, Units
 from dashapp.figures.tokens import plain_label
-from dashapp.panels.panel import Drawn, Panel, draw
+from dashapp.panels.panel import Drawn, Panel, draw, pins_of
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
 
 GONE = "What the model did with one of the prompts is no longer in the cache. Press Generate to compute it again."
+MOST_SAID = 6  # edits of an alignment in words
 LEAST_BITS = 1e-6  # below it, rounding of float32 logits may be all there is
 
 
-@callback(Output(ids.ALIGNMENT, "data"), Input(ids.PAIR, "data"), prevent_initial_call=True)
-def align_runs(pair: object) -> dict[str, Any] | None:
-    """The alignment of the two slots' traces, as 60-compare.js reads it; None while there are no two."""
-    if pair is None:
-        return None
-    found = _traces(pair)
-    if found is None:
-        return None
-    a, b = found
-    aligned = align(a.token_ids, b.token_ids)
+@callback(
+    Output(ids.ALIGNMENT, "data"), Output(ids.PINS_REFUSED, "data"), Input(ids.PAIR, "data"), prevent_initial_call=True
+)
+def align_runs(pair: object) -> tuple[Any, Any]:
+    """The alignment of the two slots' traces, as 60-compare.js reads it; None while there are no two.
+
+    Edits of it that do not fit leave the alignment as it was, or without any where there was none; and why is told.
+    """
+    found = _traces(pair) if pair is not None else None
+    if found is None or not isinstance(pair, dict):
+        return None, no_update
+    text = pair.get("pins", "")
+    if not isinstance(text, str):
+        raise PreventUpdate
+    try:
+        return _aligned(*found, Pins.read(text)), no_update
+    except BadPins as error:
+        said = {"pins": text, "says": str(error)}
+        return no_update if pair.get("is_known") is True else _aligned(*found, NO_PINS), said
+
+
+def _aligned(a: Trace, b: Trace, pins: Pins) -> dict[str, Any]:
+    """Raises: BadPins."""
+    aligned = align(a.token_ids, b.token_ids, pins)
     return {
         "a": a.key,
         "b": b.key,
+        "pins": str(pins),
         "b_of_a": aligned.b_of_a.tolist(),
         "a_of_b": aligned.a_of_b.tolist(),
         "is_same": aligned.is_same.tolist(),
@@ -59,7 +75,12 @@ def tell_difference(compared: object, units: object) -> tuple[str, str]:
         return GONE, ""
     a, b = found
     places = _place(compared.get("pos_a"), a), _place(compared.get("pos_b"), b)
-    return tokens_sentence(align(a.token_ids, b.token_ids)), expectations_sentence(a, b, *places, units=units)
+    try:
+        pins = pins_of(compared, a, b)
+    except ValueError as error:
+        raise PreventUpdate from error
+    tokens = f"{tokens_sentence(align(a.token_ids, b.token_ids, pins))} {edits_sentence(a, b, pins)}".strip()
+    return tokens, expectations_sentence(a, b, *places, units=units)
 
 
 def draw_beside(panel: Panel, drawn: Drawn, other: Trace, view: Mapping[str, Any]) -> Drawn:
@@ -92,6 +113,15 @@ def tokens_sentence(aligned: Alignment) -> str:
     alone = [f"{n - n_aligned:,} of {slot}" for slot, n in (("a", n_a), ("b", n_b)) if n > n_aligned]
     end = f"; without counterpart: {' and '.join(alone)}" if alone else ""
     return f"{pairs} The same in both: {aligned.n_same:,}; replaced by another token: {n_replaced:,}{end}."
+
+
+def edits_sentence(a: Trace, b: Trace, pins: Pins) -> str:
+    """What a person decided of the alignment, the first of many; nothing where there is none of it."""
+    said = [f"{_named(a, i)} of a stands for {_named(b, j)} of b" for i, j in pins.pairs]
+    for slot, trace, alone in (("a", a, pins.alone_a), ("b", b, pins.alone_b)):
+        said += [f"{_named(trace, pos)} of {slot} stays alone" for pos in alone]
+    more = f"; and {len(said) - MOST_SAID} more" if len(said) > MOST_SAID else ""
+    return f"Edited by hand: {'; '.join(said[:MOST_SAID])}{more}." if said else ""
 
 
 def expectations_sentence(a: Trace, b: Trace, pos_a: int | None, pos_b: int | None, *, units: Units = "bits") -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dashapp.analysis.alignment import NONE, align
+from dashapp.analysis.alignment import NONE, Alignment, align
 from dashapp.analysis.difference import is_of_tokens
 from dashapp.analysis.table import Table, token_names
 from dashapp.errors import NotThereYet
@@ -15,7 +15,7 @@ from dashapp.figures.difference import HEIGHT, block_of, difference_figure
 from dashapp.figures.theme import enlarged, unfilled
 from dashapp.panels.inner_changes import other_weights
 from dashapp.panels.panel import Drawn, Panel, frame_of
-from dashapp.panels.shown import subtracted
+from dashapp.panels.shown import Subtracted, subtracted
 from dashapp.traces.record import Trace
 
 WAITS: Final = "a is still being computed. When it is complete, choose b and then a − b again."
@@ -28,17 +28,19 @@ def draw_difference(panel: Panel, a: Trace, b: Trace, view: Mapping[str, Any]) -
     """
     frame = frame_of(view)
     try:
-        table = subtracted(panel, a, b, view).table()
+        shown = subtracted(panel, a, b, view)
+        table = shown.table()
     except NotThereYet:
         return Drawn(figure=unfilled(frame, height=HEIGHT, summary=WAITS), foot=WAITS)
     names = token_names(a.token_texts)
     tokens = [is_of_tokens(labels, names) for labels in table.axes.values()]
     figure = difference_figure(table, texts=a.token_texts, is_of_tokens=tokens, frame=frame)
-    return Drawn(figure=enlarged(figure, frame.text), foot=" ".join(filter(None, _words(table, tokens, a, b))))
+    return Drawn(figure=enlarged(figure, frame.text), foot=" ".join(filter(None, _words(table, tokens, shown))))
 
 
-def _words(table: Table, tokens: list[bool], a: Trace, b: Trace) -> list[str]:
+def _words(table: Table, tokens: list[bool], shown: Subtracted) -> list[str]:
     """What is subtracted, where the two differ most, and what is left out."""
+    a, b = shown.of_a.trace, shown.of_b.trace
     away = np.nan_to_num(table.values)
     place = np.unravel_index(int(np.abs(away).argmax()), away.shape)
     where = ", ".join(f"{axis} {labels[int(at)]}" for (axis, labels), at in zip(table.axes.items(), place, strict=True))
@@ -48,15 +50,15 @@ def _words(table: Table, tokens: list[bool], a: Trace, b: Trace) -> list[str]:
     pooled = f"A cell is the largest of {block} × {block}." if block > 1 else ""
     return [
         said if away[place] else f"a − b of {table.quantity}: nothing differs.",
-        *_gaps(table, tokens, a, b),
+        *_gaps(table, tokens, align(a.token_ids, b.token_ids, shown.pins)),
         pooled,
         other_weights(a, b),
     ]
 
 
-def _gaps(table: Table, tokens: list[bool], a: Trace, b: Trace) -> list[str]:
+def _gaps(table: Table, tokens: list[bool], aligned: Alignment) -> list[str]:
     """Places of a that b does not have, axis by axis, each sentence once."""
-    has_none = align(a.token_ids, b.token_ids).b_of_a == NONE
+    has_none = aligned.b_of_a == NONE
     said = []
     for place, (axis, labels) in enumerate(table.axes.items()):
         if tokens[place]:

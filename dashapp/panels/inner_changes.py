@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from dashapp.analysis.alignment import align
+from dashapp.analysis.alignment import NO_PINS, Pins, align
 from dashapp.analysis.changes import aligned_pairs
 from dashapp.analysis.inner_changes import (
     MOST_ROWS,
@@ -36,10 +36,18 @@ N_NEURONS: Final = 20
 
 
 def draw_heads(
-    a: Trace, *, other: Trace, pos: int | None, other_pos: int | None, over: Over, reach: Reach, frame: Frame
+    a: Trace,
+    *,
+    other: Trace,
+    pos: int | None,
+    other_pos: int | None,
+    over: Over,
+    reach: Reach,
+    frame: Frame,
+    pins: Pins = NO_PINS,
 ) -> Drawn:
     """How differently every head looks. pos, other_pos: of no matter for the mean over tokens. Raises: OtherSizes."""
-    aligned = align(a.token_ids, other.token_ids)
+    aligned = align(a.token_ids, other.token_ids, pins)
     at = None if over == "all" or pos is None or other_pos is None else (pos, other_pos)
     found = attention_change(a, other, aligned_pairs(aligned), at=at)
     values = found.js_bits * frame.per_bit
@@ -51,9 +59,9 @@ def draw_heads(
     return Drawn(figure=figure, foot=" ".join([*parts, other_weights(a, other)]).strip())
 
 
-def draw_stream(a: Trace, *, other: Trace, at: At, measure: Measure, frame: Frame) -> Drawn:
+def draw_stream(a: Trace, *, other: Trace, at: At, measure: Measure, frame: Frame, pins: Pins = NO_PINS) -> Drawn:
     """How far the residual streams are apart at every layer and aligned token. Raises: OtherSizes."""
-    aligned = align(a.token_ids, other.token_ids)
+    aligned = align(a.token_ids, other.token_ids, pins)
     pairs = aligned_pairs(aligned)
     found = stream_change(a, other, pairs, at=at)
     figure = stream_map(found, aligned, measure=measure, texts=a.token_texts, frame=frame)
@@ -80,19 +88,26 @@ def draw_neurons(a: Trace, *, other: Trace, pos: int, other_pos: int, frame: Fra
 
 
 def numbers_of_heads(
-    a: Trace, *, other: Trace, pos: int | None, other_pos: int | None, over: Over, units: Units
+    a: Trace,
+    *,
+    other: Trace,
+    pos: int | None,
+    other_pos: int | None,
+    over: Over,
+    units: Units,
+    pins: Pins = NO_PINS,
 ) -> Table:
     """How differently every head looks. Raises: OtherSizes."""
     at = None if over == "all" or pos is None or other_pos is None else (pos, other_pos)
-    pairs = aligned_pairs(align(a.token_ids, other.token_ids))
+    pairs = aligned_pairs(align(a.token_ids, other.token_ids, pins))
     values = attention_change(a, other, pairs, at=at).js_bits * per_bit(units)
     axes = {"layer": counted(len(values)), "head": counted(values.shape[1])}
     return Table(f"Jensen–Shannon divergence of rows of attention ({units})", values, axes)
 
 
-def numbers_of_stream(a: Trace, *, other: Trace, at: At, measure: Measure) -> Table:
+def numbers_of_stream(a: Trace, *, other: Trace, at: At, measure: Measure, pins: Pins = NO_PINS) -> Table:
     """How far the streams are apart at every layer and token of a that has a counterpart. Raises: OtherSizes."""
-    pairs = aligned_pairs(align(a.token_ids, other.token_ids))
+    pairs = aligned_pairs(align(a.token_ids, other.token_ids, pins))
     found = stream_change(a, other, pairs, at=at)
     values = np.full((len(found.distances), a.n_tokens), np.nan)
     values[:, pairs[0]] = found.distances if measure == "distance" else found.cosines
@@ -181,7 +196,7 @@ CHANGED_HEADS: Final = Panel(
         "Source: Lin 1991, Divergence measures based on the Shannon entropy.",
         f"It does not show whether it matters: a head may look elsewhere and write the same. {_ALIGNED}",
     ),
-    reads=("pos",),
+    reads=("pos", "pins"),
     when={"pos": ("over", "token")},
     marks="head",
     knobs=(
@@ -209,6 +224,7 @@ CHANGED_STREAM: Final = Panel(
         "Source: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits, on the residual stream.",
         f"It does not show whether what differs is read by anything: few directions may matter. {_ALIGNED}",
     ),
+    reads=("pins",),
     marks="layer_pos",
     knobs=(
         Knob(name="measure", label="Measure", options={"distance": "relative distance", "cosine": "cosine"}),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dashapp.analysis.alignment import align
+from dashapp.analysis.alignment import NO_PINS, Pins, align
 from dashapp.analysis.changes import aligned_pairs
 from dashapp.analysis.lens_change import LensChange
 from dashapp.analysis.logit_lens import Scale
@@ -16,7 +16,7 @@ from dashapp.figures.changes import lens_change_map
 from dashapp.figures.numbers import percent
 from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.figures.tokens import plain_label
-from dashapp.jobs.works import Work
+from dashapp.jobs.works import Work, pins_told
 from dashapp.model.tokenizer import token_text
 from dashapp.panels.formulas import Formula
 from dashapp.panels.inner_changes import other_weights
@@ -27,9 +27,9 @@ from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
 
-def work(a: Trace, *, other: Trace, scale: Scale) -> Work:
+def work(a: Trace, *, other: Trace, scale: Scale, pins: Pins = NO_PINS) -> Work:
     """The lens of both prompts."""
-    return Work(kind="lens-change", trace=a.key, arguments={"other": other.key, "scale": scale})
+    return Work(kind="lens-change", trace=a.key, arguments={"other": other.key, "scale": scale, **pins_told(pins)})
 
 
 def draw(
@@ -38,10 +38,11 @@ def draw(
     other: Trace,
     scale: Scale,  # noqa: ARG001  as work has it
     frame: Frame,
+    pins: Pins = NO_PINS,
     result: Mapping[str, np.ndarray] | None = None,
 ) -> Drawn:
     """How far what the lens says is apart, by layer and token. result: of the work, None while it is not there."""
-    aligned = align(a.token_ids, other.token_ids)
+    aligned = align(a.token_ids, other.token_ids, pins)
     found = LensChange.from_arrays(result) if result is not None else None
     tops = np.unique([found.top_a, found.top_b]).tolist() if found else []
     figure = lens_change_map(
@@ -58,10 +59,10 @@ def draw(
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
 
 
-def numbers(a: Trace, *, other: Trace, units: Units, result: Mapping[str, np.ndarray]) -> Table:
+def numbers(a: Trace, *, other: Trace, units: Units, result: Mapping[str, np.ndarray], pins: Pins = NO_PINS) -> Table:
     """At every layer and token of a: the divergence, and of both prompts the likeliest token's id and probability."""
     found = LensChange.from_arrays(result)
-    pairs = aligned_pairs(align(a.token_ids, other.token_ids))
+    pairs = aligned_pairs(align(a.token_ids, other.token_ids, pins))
     measures = {f"Jensen–Shannon divergence ({units})": found.js_bits * per_bit(units)}
     measures |= {"id of the likeliest in a": found.top_a, "its probability in a": found.prob_a}
     measures |= {"id of the likeliest in b": found.top_b, "its probability in b": found.prob_b}
@@ -107,6 +108,7 @@ LENS_CHANGE: Final = Panel(
         "It does not show what the model holds at a layer: what the unembedding cannot read may be there all the same. "
         "Alignment pairs tokens by what they are and where they stand, not by the part they play.",
     ),
+    reads=("pins",),
     marks="layer_pos",
     knobs=(Knob(name="scale", label="LayerNorm", options=SCALES),),
     draw=draw,

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from dashapp.analysis.alignment import NONE, Alignment, align
+from dashapp.analysis.alignment import NO_PINS, NONE, Alignment, Pins, align
 from dashapp.analysis.changes import Choice, NextTokenChange, SurprisalChange, next_token_change, surprisal_change
 from dashapp.analysis.table import Table, columns, token_names
 from dashapp.figures.changes import surprisal_lines
@@ -33,9 +33,9 @@ def draw_next(a: Trace, *, other: Trace, pos: int, other_pos: int, choice: Choic
     return Drawn(figure=figure, foot=f"{places} {_divergences(found, frame)} {_most(found)}")
 
 
-def draw_surprisal(a: Trace, *, other: Trace, frame: Frame) -> Drawn:
+def draw_surprisal(a: Trace, *, other: Trace, frame: Frame, pins: Pins = NO_PINS) -> Drawn:
     """Surprisal of aligned tokens in both prompts, and the difference."""
-    aligned = align(a.token_ids, other.token_ids)
+    aligned = align(a.token_ids, other.token_ids, pins)
     found = surprisal_change(a, other, aligned)
     figure = surprisal_lines(found, texts=(a.token_texts, other.token_texts), frame=frame)
     parts = [_means(found, frame), _furthest(found, a, frame), _replaced(aligned), left_out(aligned)]
@@ -58,9 +58,9 @@ def numbers_of_next(a: Trace, *, other: Trace, pos: int, other_pos: int, choice:
     return columns(f"probability after {places}", "token", names, {"a": found.in_a, "b": found.in_b})
 
 
-def numbers_of_surprisal(a: Trace, *, other: Trace, units: Units) -> Table:
+def numbers_of_surprisal(a: Trace, *, other: Trace, units: Units, pins: Pins = NO_PINS) -> Table:
     """Surprisal of each token of a and of its counterpart in b, and the difference."""
-    found = surprisal_change(a, other, align(a.token_ids, other.token_ids))
+    found = surprisal_change(a, other, align(a.token_ids, other.token_ids, pins))
     bits = {"a": found.of_a, "b": found.of_b, "a − b": found.differences}
     measures = {"position in b, −1 for none": found.b_of_a}
     measures |= {name: values * per_bit(units) for name, values in bits.items()}
@@ -162,6 +162,7 @@ CHANGED_SURPRISAL: Final = Panel(
         "It does not show what was expected instead: select a token for that. Alignment knows what a token is and "
         "where it stands, not the part it plays.",
     ),
+    reads=("pins",),
     marks="pos",
     draw=draw_surprisal,
     numbers=numbers_of_surprisal,

@@ -16,8 +16,9 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashapp import ids
+from dashapp.analysis.alignment import Pins
 from dashapp.analysis.table import Table
-from dashapp.errors import BadSampling
+from dashapp.errors import BadPins, BadSampling
 from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, enlarged
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import SamplingSettings
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SelectionField = Literal[
-    "pos", "key_pos", "layer", "head", "neuron", "target", "against", "n_prompt", "drawn_with", "branches"
+    "pos", "key_pos", "layer", "head", "neuron", "target", "against", "n_prompt", "drawn_with", "branches", "pins"
 ]
 Mark = Literal[
     "pos",
@@ -130,8 +131,8 @@ class Panel:
     reads: selection fields that change the figure; all but pos are None where none is selected. key_pos: the token of
     a pair that is looked at; pos: the one that looks. target, against: tokens of the vocabulary. n_prompt: how many
     tokens are the prompt's. drawn_with: the settings of the run on screen, None where they are not known. branches:
-    other texts of the same prompt, None where the page remembers nothing. marks: what the browser outlines and selects
-    by itself, as in `KINDS` of 40-panels.js.
+    other texts of the same prompt, None where the page remembers nothing. pins: what a person decided of the alignment,
+    for panels of pairs. marks: what the browser outlines and selects by itself, as in `KINDS` of 40-panels.js.
     when: fields of `reads` that count only while a knob has a value, (knob, value); otherwise they are None, and
     another selection draws nothing anew.
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
@@ -294,16 +295,17 @@ def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace 
     chosen: dict[str, Any] = {
         field: field_in(field, view.get(field), trace, may_lack=not _counts(panel, field, knobs))
         for field in panel.reads
+        if field != "pins"
     }
     for knob in panel.knobs:
         value = knobs.get(knob.name) if isinstance(knobs, Mapping) else None
         if not isinstance(value, str) or not knob.accepts(value):
             raise ValueError(f"{knob.name} is none of its options")
         chosen[knob.name] = value
-    return chosen | _of_other(panel, view, other) if panel.pairs else chosen
+    return chosen | _of_other(panel, view, trace, other) if panel.pairs else chosen
 
 
-def _of_other(panel: Panel, view: Mapping[str, Any], other: Trace | None) -> dict[str, Any]:
+def _of_other(panel: Panel, view: Mapping[str, Any], trace: Trace, other: Trace | None) -> dict[str, Any]:
     beside = view.get("beside")
     if other is None or not isinstance(beside, Mapping):
         raise ValueError("a panel of pairs needs two prompts")
@@ -312,7 +314,21 @@ def _of_other(panel: Panel, view: Mapping[str, Any], other: Trace | None) -> dic
     of_other = {
         f"other_{field}": field_in(field, beside.get(field), other, may_lack=lacking[field]) for field in fields
     }
-    return {"other": other, **of_other}
+    decided = {"pins": pins_of(view, trace, other)} if "pins" in panel.reads else {}
+    return {"other": other, **of_other, **decided}
+
+
+def pins_of(view: Mapping[str, Any], a: Trace, b: Trace) -> Pins:
+    """What is decided of the alignment of both prompts in a view. Raises: ValueError as `draw`."""
+    text = view.get("pins", "")
+    if not isinstance(text, str):
+        raise ValueError("edits of an alignment are a text")
+    try:
+        pins = Pins.read(text)
+        pins.check(a.n_tokens, b.n_tokens)
+    except BadPins as error:  # the page was told, and sends none that do not fit
+        raise ValueError(error.instance) from error
+    return pins
 
 
 def field_in(field: SelectionField, value: object, trace: Trace, *, may_lack: bool = False) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from dashapp.analysis.alignment import NONE
+from dashapp.analysis.alignment import NO_PINS, NONE, Pins
 from dashapp.analysis.divergence import divergence, log_softmax
 from dashapp.analysis.inner_changes import js_bits
 from dashapp.analysis.table import Table, columns, counted, token_names
@@ -19,7 +19,7 @@ from dashapp.figures.patching import signed
 from dashapp.figures.probabilities import Run, Scale, probability_bars
 from dashapp.figures.theme import Frame, Units, per_bit, unfilled
 from dashapp.figures.tokens import plain_label, running_text
-from dashapp.jobs.works import Work
+from dashapp.jobs.works import Work, pins_told
 from dashapp.model.sampling import largest
 from dashapp.model.tokenizer import token_texts
 from dashapp.panels.beside import told
@@ -59,7 +59,12 @@ def work(
     return Work(
         kind="cell",
         trace=asked.target_key,
-        arguments={"source": asked.source.tolist(), "n_target": len(asked.target), "cell": asdict(cell)},
+        arguments={
+            "source": asked.source.tolist(),
+            "n_target": len(asked.target),
+            "cell": asdict(cell),
+            **pins_told(asked.pins),
+        },
     )
 
 
@@ -172,6 +177,7 @@ def numbers(
     show: Show,
     units: Units,
     result: Mapping[str, np.ndarray] | None,
+    pins: Pins = NO_PINS,
 ) -> Table:
     """Next tokens of both prompts and, where a patch is chosen, of the patched run; or how differently heads look.
 
@@ -179,7 +185,8 @@ def numbers(
     """
     ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
     answers = {"target": target, "against": against}
-    asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction)  # type: ignore[arg-type]
+    where = {"layer": layer, "site": site, "direction": direction, "pins": pins}
+    asked = question(a, **ends, **answers, **where)  # type: ignore[arg-type]
     found = CellPatch.from_arrays(result) if result is not None else None
     if show == "attention":
         shape = (a.config.n_layer, a.config.n_head)
@@ -254,7 +261,7 @@ PATCH_CELL: Final = Panel(
         "It does not show that this part matters by itself: others can make up for it. A text with the likeliest token "
         "at each step is one of many, and a small change can turn all that follows.",
     ),
-    reads=("pos", "n_prompt", "layer", "head", "target", "against"),
+    reads=("pos", "n_prompt", "layer", "head", "target", "against", "pins"),
     marks="vocabulary",
     knobs=(SITE, DIRECTION, SHOW, SCALE),
     draw=draw,

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from dashapp.analysis.alignment import NO_PINS, Pins
 from dashapp.analysis.table import Table, counted, token_names
 from dashapp.errors import OtherModels, OtherPlaces
 from dashapp.experiments.sweeps import (
@@ -27,7 +28,7 @@ from dashapp.experiments.sweeps import (
 from dashapp.figures.patching import MapOf, effect_map, signed
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
-from dashapp.jobs.works import Work
+from dashapp.jobs.works import Work, pins_told
 from dashapp.model.tokenizer import token_texts
 from dashapp.panels.formulas import Formula
 from dashapp.panels.layers import layer_shown
@@ -53,7 +54,10 @@ SITE_NAMES: Final[dict[Site, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A sweep as it is asked for: two prompts' token ids, into which slot's run, where, and between which answers."""
+    """A sweep as it is asked for: two prompts' token ids, into which slot's run, where, and between which answers.
+
+    pins: of target and source in this order.
+    """
 
     source: np.ndarray
     target: np.ndarray
@@ -63,10 +67,11 @@ class Question:
     tokens: tuple[int, int]  # the source's answer first
     target_key: str
     how: How
+    pins: Pins
 
     @property
     def places(self) -> Places:
-        return Places.of_ends(self.source, self.target)
+        return Places.of_ends(self.source, self.target, self.pins)
 
     def work(self) -> Work:
         """What a job is asked for; the metrics are all measured at once, so none is named."""
@@ -79,6 +84,7 @@ class Question:
                 "site": self.site,
                 "layer": self.layer if self.site == "z_pos" else 0,
                 "tokens": list(self.tokens),
+                **pins_told(self.pins),
             },
         )
 
@@ -102,6 +108,7 @@ def question(
     direction: str,
     metric: Metric = "logit_diff",  # noqa: ARG001  all are measured
     how: How = "exact",
+    pins: Pins = NO_PINS,
 ) -> Question:
     """What the knobs and the selection ask. Raises: OtherModels, OtherPlaces, WeightsMissing."""
     if a.fingerprint != other.fingerprint:
@@ -110,6 +117,7 @@ def question(
     prompts = [trace.token_ids[: end + 1] for trace, end in zip((a, other), ends, strict=True)]
     answers = answers_of(a.logits_at(ends[0]), other.logits_at(ends[1]), target=target, against=against)
     is_into_b = direction == "ab"
+    decided = pins.within(*(len(prompt) for prompt in prompts))
     source, into = (prompts, other) if is_into_b else (prompts[::-1], a)
     asked = Question(
         source=source[0],
@@ -120,6 +128,7 @@ def question(
         tokens=answers if is_into_b else answers[::-1],
         target_key=into.key,
         how=how,
+        pins=decided.turned if is_into_b else decided,
     )
     if site == "pattern" and not asked.places.is_straight:
         raise OtherPlaces(len(asked.source), len(asked.target))
@@ -182,11 +191,13 @@ def numbers(
     metric: Metric,
     how: How,
     result: Mapping[str, np.ndarray],
+    pins: Pins = NO_PINS,
 ) -> Table:
     """What each patch moved. Raises: as `question`."""
     ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
     answers = {"target": target, "against": against}
-    asked = question(a, **ends, **answers, layer=layer, site=site, direction=direction, how=how)  # type: ignore[arg-type]
+    where = {"layer": layer, "site": site, "direction": direction, "pins": pins}
+    asked = question(a, **ends, **answers, **where, how=how)  # type: ignore[arg-type]
     found = Sweep.from_arrays(result)
     values = found.effects(metric)
     is_of_heads = asked.site in HEAD_SITES
@@ -308,7 +319,7 @@ PATCHING: Final = Panel(
         "It does not show that a part matters by itself: others can make up for it, and patches of several parts do "
         "not add up. Alignment pairs tokens by what they are, not by the part they play.",
     ),
-    reads=("n_prompt", "layer", "target", "against"),
+    reads=("n_prompt", "layer", "target", "against", "pins"),
     marks="layer_pos",
     knobs=(
         SITE,

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashapp.analysis.alignment import align
+from dashapp.analysis.alignment import NO_PINS, Pins, align
 from dashapp.analysis.difference import table_difference
 from dashapp.analysis.table import Table, token_names
 from dashapp.errors import NotThereYet
 from dashapp.jobs.works import KINDS, Work
-from dashapp.panels.panel import MINUS, Panel, chosen_by, frame_of, work_of
+from dashapp.panels.panel import MINUS, Panel, chosen_by, frame_of, pins_of, work_of
 from dashapp.panels.snippet import snippet
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
@@ -74,10 +74,11 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subtracted:
-    """A view in slot b that shows a − b: what the panel shows of a, and what of b."""
+    """A view in slot b that shows a − b: what the panel shows of a, and what of b. pins: decided of their alignment."""
 
     of_a: Shown
     of_b: Shown
+    pins: Pins
 
     @property
     def name(self) -> str:
@@ -89,18 +90,22 @@ class Subtracted:
         a, b, measure = self.of_a.trace, self.of_b.trace, self.of_a.panel.difference
         assert measure is not None, "who asks has looked"
         names = token_names(a.token_texts), token_names(b.token_texts)
-        aligned = align(a.token_ids, b.token_ids)
+        aligned = align(a.token_ids, b.token_ids, self.pins)
         return table_difference(self.of_a.table(), self.of_b.table(), measure=measure, names=names, aligned=aligned)
 
     def python(self) -> str:
         """Python that computes both and then the difference. Raises: as `Shown.python`."""
         a, b = self.of_a.python_of({"a": self.of_a.trace}), self.of_b.python_of({"b": self.of_b.trace})
         rest = b.partition("from __future__ import annotations\n")[2].strip()
-        return f"{a}table_of_a = table\n\n{rest}\n{SUBTRACTION.format(measure=self.of_a.panel.difference)}"
+        return f"{a}table_of_a = table\n\n{rest}\n{self._subtraction()}"
+
+    def _subtraction(self) -> str:
+        names, decided = ("Pins, align", f", {self.pins!r}") if self.pins else ("align", "")
+        return SUBTRACTION.format(measure=self.of_a.panel.difference, names=names, decided=decided)
 
 
 SUBTRACTION: Final = """
-from dashapp.analysis.alignment import align
+from dashapp.analysis.alignment import {names}
 from dashapp.analysis.difference import table_difference
 from dashapp.analysis.table import token_names
 
@@ -109,7 +114,7 @@ table = table_difference(
     table,
     measure={measure!r},
     names=(token_names(a.token_texts), token_names(b.token_texts)),
-    aligned=align(a.token_ids, b.token_ids),
+    aligned=align(a.token_ids, b.token_ids{decided}),
 )
 """
 
@@ -123,7 +128,8 @@ def is_subtracted(panel: Panel, view: Mapping[str, Any]) -> bool:
 
 def subtracted(panel: Panel, a: Trace, b: Trace, view: Mapping[str, Any]) -> Subtracted:
     """What such a view shows. view: of the panel in slot b. Raises: ValueError as `draw`."""
-    return Subtracted(of_a=shown_of(panel, a, {**view, **view["beside"]}), of_b=shown_of(panel, b, view))
+    of_a, of_b = shown_of(panel, a, {**view, **view["beside"]}), shown_of(panel, b, view)
+    return Subtracted(of_a=of_a, of_b=of_b, pins=pins_of(view, a, b))
 
 
 def shown_of(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> Shown:
@@ -133,10 +139,10 @@ def shown_of(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace |
 
 
 def _arguments(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None) -> dict[str, Any]:
-    """Of what `draw` would be given, and of the frame, what `numbers` names."""
+    """Of what `draw` would be given, and of the frame, what `numbers` names; no pins where there are none."""
     frame = frame_of(view)
     given = chosen_by(panel, trace, view, other) | {"units": frame.units, "is_narrow": frame.is_narrow}
-    return {name: given[name] for name in _named_by(panel) if name in given}
+    return {name: given[name] for name in _named_by(panel) if given.get(name, NO_PINS) != NO_PINS}
 
 
 def _named_by(panel: Panel) -> list[str]:

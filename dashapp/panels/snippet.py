@@ -42,10 +42,10 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
         "lens_map({trace}, progress=progress, **arguments).arrays()",
     ),
     "lens-change": (
-        "from dashapp.analysis.alignment import align\nfrom dashapp.analysis.changes import aligned_pairs\n"
-        "from dashapp.analysis.lens_change import lens_change",
-        "lens_change(\n    {trace},\n    {other},\n    aligned_pairs(align({trace}.token_ids, {other}.token_ids)),\n"
-        '    scale=arguments["scale"],\n    progress=progress,\n).arrays()',
+        "from dashapp.analysis.alignment import Pins\nfrom dashapp.analysis.alignment import align\n"
+        "from dashapp.analysis.changes import aligned_pairs\nfrom dashapp.analysis.lens_change import lens_change",
+        "lens_change(\n    {trace},\n    {other},\n    aligned_pairs(align({trace}.token_ids, {other}.token_ids, "
+        'Pins.read(arguments.get("pins", "")))),\n    scale=arguments["scale"],\n    progress=progress,\n).arrays()',
     ),
     "paths": ("from dashapp.jobs.paths import paths_of_trace", "paths_of_trace({trace}, progress, **arguments)"),
     "parity": (

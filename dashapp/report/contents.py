@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dashapp import ids
+from dashapp.analysis.alignment import NO_PINS, Pins
 from dashapp.errors import DashappError, TraceGone
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import SamplingSettings
 from dashapp.panels.catalogue import BY_PAGE, PAIR_PANELS, PANELS
 from dashapp.panels.drawing import other_of
-from dashapp.panels.panel import Panel, SelectionField, chosen_by, field_in, frame_of, work_of
+from dashapp.panels.panel import Panel, SelectionField, chosen_by, field_in, frame_of, pins_of, work_of
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
 
@@ -74,16 +75,18 @@ class Entry:
         chosen_by(self.panel, trace, self.view, other)
         if other is not None and not self.panel.pairs:
             chosen_by(self.panel, other, {**self.view, **self.view["beside"]})
+            pins_of(self.view, *((other, trace) if self.slot == "b" else (trace, other)))
         return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a file will hold. frame: how it looks, as the page did."""
+    """What a file will hold. frame: how it looks, as the page did. pins: decided of the alignment of two prompts."""
 
     prompts: tuple[Prompt, ...]
     entries: tuple[Entry, ...]
     frame: Frame
+    pins: Pins = NO_PINS
 
     @property
     def pages(self) -> list[str]:
@@ -97,12 +100,14 @@ class Report:
 
 
 def report_asked(asked: object) -> Report:
-    """What a browser wants of its page: {page, looks, prompts: {a, b}, panels: [{panel, slot, view, why}]}.
+    """What a browser wants of its page: {page, looks, prompts: {a, b}, panels: [{panel, slot, view, why}], pins}.
 
     Raises: ValueError for what no page of ours asks; TraceGone.
     """
     match asked:
-        case {"page": str(page), "looks": dict(looks), "prompts": dict(prompts), "panels": [*panels]} if page in PAGES:
+        case {"page": str(page), "looks": dict(looks), "prompts": dict(prompts), "panels": [*panels], **rest} if (
+            page in PAGES
+        ):
             entries = [_entry(page, each) for each in panels]
         case _:
             raise ValueError("a page, how it looks, its prompts and its panels")
@@ -111,7 +116,9 @@ def report_asked(asked: object) -> Report:
     found = tuple(_prompt(slot, prompts[slot]) for slot in ids.SLOTS if prompts.get(slot) is not None)
     if not found:
         raise ValueError("a page that shows figures has a prompt")
-    return Report(prompts=found, entries=tuple(entry.checked() for entry in entries), frame=frame_of(looks))
+    pins = pins_of({"pins": rest.get("pins", "")}, *(prompt.trace for prompt in found)) if len(found) > 1 else NO_PINS
+    checked = tuple(entry.checked() for entry in entries)
+    return Report(prompts=found, entries=checked, frame=frame_of(looks), pins=pins)
 
 
 def _entry(page: str, asked: object) -> Entry:

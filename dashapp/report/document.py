@@ -28,6 +28,7 @@ from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import KINDS
 from dashapp.model.tokenizer import token_text
 from dashapp.panels import architecture, checks_table, model_facts
+from dashapp.panels.beside import edits_sentence
 from dashapp.panels.checks import CHECKS
 from dashapp.panels.drawing import drawn_for
 from dashapp.panels.panel import GRAPH_CONFIG, told_as_html
@@ -146,7 +147,14 @@ def _top(report: Report, now: datetime) -> str:
     made = f"Made on {now:%Y-%m-%d at %H:%M %Z} with {versions}. The file needs no network and no app."
     scripts = "<noscript><p>Its figures are drawn by a script that it contains: let it run to see them.</p></noscript>"
     prompts = "".join(_prompt(prompt, is_alone=len(report.prompts) == 1) for prompt in report.prompts)
-    return f'<h1>Inside GPT-2</h1><p>{escape(made)}</p>{scripts}<div class="beside">{prompts}</div>'
+    edits = f"<p>{escape(_edits(report))}</p>" if report.pins else ""
+    return f'<h1>Inside GPT-2</h1><p>{escape(made)}</p>{scripts}<div class="beside">{prompts}</div>{edits}'
+
+
+def _edits(report: Report) -> str:
+    """What a person decided of the alignment of both prompts."""
+    a, b = (prompt.trace for prompt in report.prompts)
+    return f"The alignment of a and b. {edits_sentence(a, b, report.pins)}"
 
 
 # Prompts -------------------------------------------------------------------------------------------------------------

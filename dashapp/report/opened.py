@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dashapp import ids
-from dashapp.analysis.alignment import NONE, align
+from dashapp.analysis.alignment import NO_PINS, NONE, Pins, align
 from dashapp.errors import NotThere
 from dashapp.figures.theme import Frame
 from dashapp.model.sampling import SamplingSettings
@@ -20,13 +20,13 @@ BESIDE_ON_COMPARE = ("next-tokens",)  # of the other pages' panels, as the page 
 
 
 def prompts_opened(
-    runs: Sequence[tuple[Trace, int, SamplingSettings]], selected: Mapping[str, int | None]
+    runs: Sequence[tuple[Trace, int, SamplingSettings]], selected: Mapping[str, int | None], pins: Pins = NO_PINS
 ) -> tuple[Prompt, ...]:
     """One prompt or two, each a trace, how many of its tokens are the prompt, and how it was continued, with
     what is selected in the first: a token (or the prompt's last), in the second its counterpart (None where it has
-    none), and in both the same layer, head, neuron, target and against.
+    none), and in both the same layer, head, neuron, target and against. pins: decided of their alignment.
 
-    Raises: NotThere.
+    Raises: NotThere, BadPins.
     """
     first, nothing = runs[0][0], dict[str, int | None].fromkeys(SELECTED)
     chosen = nothing | dict(selected)
@@ -34,10 +34,12 @@ def prompts_opened(
         value = chosen[field]
         if value is not None and not 0 <= value < n:
             raise NotThere(what, value, n)
+    if len(runs) > 1:
+        pins.check(first.n_tokens, runs[1][0].n_tokens)
     found = []
     for slot, (trace, n_prompt, settings) in zip(ids.SLOTS, runs, strict=False):
         wanted = chosen["pos"]
-        pos = n_prompt - 1 if wanted is None else wanted if slot == "a" else _counterpart(first, trace, wanted)
+        pos = n_prompt - 1 if wanted is None else wanted if slot == "a" else _counterpart(first, trace, wanted, pins)
         shown = {**chosen, "pos": pos}
         found.append(Prompt(slot=slot, trace=trace, n_prompt=n_prompt, settings=settings, selected=shown))
     return tuple(found)
@@ -54,46 +56,50 @@ def sizes_of(trace: Trace) -> tuple[tuple[str, SelectionField, int], ...]:
     )
 
 
-def _counterpart(a: Trace, b: Trace, pos: int) -> int | None:
-    found = int(align(a.token_ids, b.token_ids).b_of_a[pos])
+def _counterpart(a: Trace, b: Trace, pos: int, pins: Pins) -> int | None:
+    found = int(align(a.token_ids, b.token_ids, pins).b_of_a[pos])
     return None if found == NONE else found
 
 
-def report_opened(prompts: tuple[Prompt, ...], pages: Iterable[str], frame: Frame) -> Report:
-    """Pages of one prompt or two; with two, each panel is there for both, and `COMPARE` has those of the pair."""
-    entries = [entry.checked() for page in pages for entry in _entries(page, prompts, frame)]
-    return Report(prompts=prompts, entries=tuple(entries), frame=frame)
+def report_opened(prompts: tuple[Prompt, ...], pages: Iterable[str], frame: Frame, pins: Pins = NO_PINS) -> Report:
+    """Pages of one prompt or two; with two, each panel is there for both, and `COMPARE` has those of the pair.
+
+    pins: decided of the alignment of the two.
+    """
+    entries = [entry.checked() for page in pages for entry in _entries(page, prompts, frame, pins=pins)]
+    return Report(prompts=prompts, entries=tuple(entries), frame=frame, pins=pins)
 
 
-def _entries(page: str, prompts: tuple[Prompt, ...], frame: Frame) -> Iterator[Entry]:
+def _entries(page: str, prompts: tuple[Prompt, ...], frame: Frame, *, pins: Pins) -> Iterator[Entry]:
     if page == COMPARE:
         for panel in PAIR_PANELS.values():
-            yield _entry(page, panel, prompts[0], prompts[1:], frame)
+            yield _entry(page, panel, prompts[0], prompts[1:], frame, pins=pins)
     for panel in [PANELS[name] for name in BESIDE_ON_COMPARE] if page == COMPARE else BY_PAGE[page]:
         for prompt in prompts:
             others = tuple(other for other in prompts if other is not prompt)
-            yield _entry(page, panel, prompt, others, frame)
+            yield _entry(page, panel, prompt, others, frame, pins=pins)
 
 
-def _entry(page: str, panel: Panel, prompt: Prompt, others: tuple[Prompt, ...], frame: Frame) -> Entry:
+def _entry(page: str, panel: Panel, prompt: Prompt, others: tuple[Prompt, ...], frame: Frame, *, pins: Pins) -> Entry:
     """A panel, or why it cannot show what is selected."""
     wanted = (prompt, *others) if panel.pairs else (prompt,)
     if "pos" in panel.reads and any(each.selected["pos"] is None for each in wanted):
         return Entry(page=page, panel=panel, slot=prompt.slot, view=None, why=ALONE)
     beside = tuple(other for other in others if "pos" not in panel.reads or other.selected["pos"] is not None)
-    return Entry(page=page, panel=panel, slot=prompt.slot, view=_view(panel, prompt, beside, frame))
+    return Entry(page=page, panel=panel, slot=prompt.slot, view=_view(panel, prompt, beside, frame, pins=pins))
 
 
-def _view(panel: Panel, prompt: Prompt, others: tuple[Prompt, ...], frame: Frame) -> dict[str, Any]:
+def _view(panel: Panel, prompt: Prompt, others: tuple[Prompt, ...], frame: Frame, *, pins: Pins) -> dict[str, Any]:
     """As the browser would put it together, see `viewOf` in 40-panels.js."""
     looks = {"theme": frame.theme, "text": frame.text, "units": frame.units, "narrow": frame.is_narrow}
     knobs = {knob.name: knob.default for knob in panel.knobs}
     beside = {"key": others[0].trace.key, **_fields(panel, others[0])} if others else None
-    return {"key": prompt.trace.key, **looks, "knobs": knobs, "beside": beside, **_fields(panel, prompt)}
+    decided = {"pins": str(pins)} if "pins" in panel.reads else {}
+    return {"key": prompt.trace.key, **looks, "knobs": knobs, "beside": beside, **_fields(panel, prompt), **decided}
 
 
 def _fields(panel: Panel, prompt: Prompt) -> dict[str, Any]:
     """What a panel reads of the selection and of the run."""
     settings = prompt.settings.as_dict() if prompt.settings else None
     known = {**prompt.selected, "n_prompt": prompt.n_prompt, "drawn_with": settings, "branches": None}
-    return {field: known[field] for field in panel.reads}
+    return {field: known[field] for field in panel.reads if field != "pins"}

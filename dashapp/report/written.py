@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from dashapp import api
+from dashapp.analysis.alignment import NO_PINS, Pins
 from dashapp.app import open_source
 from dashapp.errors import DashappError, UnwritableFile
 from dashapp.figures.theme import Frame
@@ -38,10 +39,11 @@ def opened_prompts(
     special_tokens: bool,
     selected: Mapping[str, int | None],
     settings: Settings,
+    pins: Pins = NO_PINS,
 ) -> tuple[Prompt, ...]:
     """One prompt or two, continued and traced, as pages show them with a selection in the first.
 
-    Raises: PromptError, TraceTooLarge.
+    pins: decided of the alignment of the two. Raises: PromptError, TraceTooLarge, BadPins.
     """
 
     def traced(text: str) -> tuple[Trace, int, SamplingSettings]:
@@ -50,7 +52,7 @@ def opened_prompts(
         trace = api.trace(model, run.token_ids, settings=settings)
         return trace, run.n_prompt, run.settings
 
-    return prompts_opened([traced(text) for text in (a, b) if text is not None], selected)
+    return prompts_opened([traced(text) for text in (a, b) if text is not None], selected, pins)
 
 
 def write_report(
@@ -60,6 +62,7 @@ def write_report(
     pages: Iterable[str],
     frame: Frame,
     settings: Settings,
+    pins: Pins = NO_PINS,
     says: Callable[[str], None] | None = None,
 ) -> None:
     """Pages of these prompts as a file. says: told what is computed, and what failed; without it nothing slow is.
@@ -69,7 +72,7 @@ def write_report(
     holder = Flask("dashapp.report")  # panels find what they read from through one
     open_source(settings).install(holder)
     with holder.app_context():
-        report = report_opened(prompts, [page.capitalize() for page in pages], frame)
+        report = report_opened(prompts, [page.capitalize() for page in pages], frame, pins)
         if says is not None:
             _compute(report, settings, says)
         written = pieces(report, now=datetime.now().astimezone())

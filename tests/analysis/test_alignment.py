@@ -10,10 +10,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashapp.analysis.alignment import Alignment, align
+from dashapp.analysis.alignment import MOST_PINS, NO_PINS, Alignment, Pins, align
+from dashapp.errors import BadPins
 
 # Few different ids, so that common tokens, repeats and ties are frequent.
 PROMPTS = st.lists(st.integers(0, 4), max_size=12)
+
+
+# Edits of prompts of so many tokens: how far each next one is from the last, and which tokens are alone beside them.
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=3)
+SHORT = st.lists(st.integers(0, 3), max_size=5)
+
+
+@st.composite
+def pinned(draw: st.DrawFn) -> tuple[list[int], list[int], Pins]:
+    """Two short prompts, and edits that fit them."""
+    a, b = draw(SHORT), draw(SHORT)
+    found: list[tuple[int, int]] = []
+    i = j = 0
+    for step_i, step_j in draw(STEPS):
+        i, j = i + step_i, j + step_j
+        if i < len(a) and j < len(b):
+            found.append((i, j))
+        i, j = i + 1, j + 1
+    rest_a = [pos for pos in range(len(a)) if pos not in [i for i, _ in found]]
+    rest_b = [pos for pos in range(len(b)) if pos not in [j for _, j in found]]
+    alone = [draw(st.sets(st.sampled_from(rest), max_size=2)) if rest else () for rest in (rest_a, rest_b)]
+    return a, b, Pins(pairs=tuple(found), alone_a=tuple(alone[0]), alone_b=tuple(alone[1]))
 
 
 def pairs(found: Alignment) -> list[tuple[int, int]]:
@@ -112,6 +135,102 @@ def test_no_alignment_has_more_same_tokens_nor_as_many_and_more_replaced_ones(a:
 
     found = align(a, b)
     assert (found.n_same, found.n_aligned - found.n_same) == best(0, 0)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(pinned())
+def test_of_all_alignments_that_keep_the_edits_none_is_better(case: tuple[list[int], list[int], Pins]) -> None:
+    """Against every set of pairs in order there is, those without the edits struck out."""
+    a, b, pins = case
+
+    def all_from(i: int, j: int) -> list[tuple[tuple[int, int], ...]]:
+        made: list[tuple[tuple[int, int], ...]] = [()]
+        for x in range(i, len(a)):
+            for y in range(j, len(b)):
+                made += [((x, y), *rest) for rest in all_from(x + 1, y + 1)]
+        return made
+
+    def keeps(path: tuple[tuple[int, int], ...]) -> bool:
+        is_alone = any(x in pins.alone_a or y in pins.alone_b for x, y in path)
+        return {*pins.pairs} <= {*path} and not is_alone
+
+    def worth(path: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+        n_same = sum(a[x] == b[y] for x, y in path)
+        return n_same, len(path) - n_same
+
+    found = align(a, b, pins)
+    path = tuple(pairs(found))
+    assert keeps(path)
+    assert worth(path) == max(worth(each) for each in all_from(0, 0) if keeps(each))
+    assert (found.n_same, found.n_aligned) == (worth(path)[0], len(path))
+    assert path == tuple(sorted({*path}))
+    assert [y for _, y in path] == sorted({y for _, y in path})
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(pinned())
+def test_edits_turn_with_the_prompts_and_survive_as_text(case: tuple[list[int], list[int], Pins]) -> None:
+    a, b, pins = case
+    np.testing.assert_array_equal(align(a, b, pins).b_of_a, align(b, a, pins.turned).a_of_b)
+    assert pins.turned.turned == pins
+    assert Pins.read(str(pins)) == pins
+    assert bool(pins) == bool(str(pins))
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(pinned(), st.integers(0, 5), st.integers(0, 5))
+def test_of_the_first_tokens_alone_edits_say_the_same(
+    case: tuple[list[int], list[int], Pins], n_a: int, n_b: int
+) -> None:
+    """A token that was paired with one that is cut off has no other partner."""
+    a, b, pins = case
+    a, b = a[:n_a], b[:n_b]
+    cut = pins.within(len(a), len(b))
+    found = align(a, b, cut)
+    for i, j in pins.pairs:
+        if i < len(a):
+            assert found.b_of_a[i] == (j if j < len(b) else -1)
+        if j < len(b):
+            assert found.a_of_b[j] == (i if i < len(a) else -1)
+    assert all(found.b_of_a[pos] == -1 for pos in pins.alone_a if pos < len(a))
+    assert all(found.a_of_b[pos] == -1 for pos in pins.alone_b if pos < len(b))
+
+
+def test_edits_by_hand_cases() -> None:
+    a, b = [1, 2, 3, 4], [1, 9, 3, 4]
+    assert pairs(align(a, b, Pins(pairs=((2, 1),)))) == [(0, 0), (2, 1), (3, 3)]  # token 2 of b has nobody left
+    assert pairs(align(a, b, Pins(alone_a=(1,)))) == [(0, 0), (2, 2), (3, 3)]
+    assert pairs(align(a, b, Pins(alone_b=(0, 1, 2, 3)))) == []
+    assert pairs(align(a, a, Pins(pairs=((0, 1),)))) == [(0, 1), (2, 2), (3, 3)]  # with itself, but for the start
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("3", "'3' is no edit: '3-4' pairs token 3 of a with token 4 of b"),
+        ("3-4..a5", "'' is no edit"),
+        ("3-4-5", "'3-4-5' is no edit"),
+        ("c5", "'c5' is no edit"),
+        ("\u0663-4", "is no edit"),  # a digit, but not one of ours
+        ("x" * 999, "'xxxxxxxxxxxxxxxxxxxx' is no edit"),
+        ("3-4.3-5", "token 3 of a has two edits"),
+        ("3-4.b4", "token 4 of b has two edits"),
+        ("3-4.2-5", "token 2 of a with 5 of b, and 3 of a with 4 of b, cross"),
+        (".".join(f"a{pos}" for pos in range(MOST_PINS + 1)), "are 101 edits, and 100 are kept"),
+    ],
+)
+def test_edits_that_are_none_are_refused_in_words(text: str, says: str) -> None:
+    with pytest.raises(BadPins) as refused:
+        Pins.read(text)
+    assert says in refused.value.instance
+
+
+def test_edits_of_other_prompts_are_refused() -> None:
+    with pytest.raises(BadPins, match="token 2 of b has one, and the last token of b is 1"):
+        align([1, 2, 3], [1, 2], Pins(pairs=((2, 2),)))
+    with pytest.raises(BadPins, match="a has no tokens"):
+        align([], [1], Pins(alone_a=(0,)))
+    assert pairs(align([], [], NO_PINS)) == []
 
 
 def test_the_longest_prompts_take_a_fraction_of_a_second() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from dash import no_update
 from dash.exceptions import PreventUpdate
 from flask import Flask
 
@@ -195,8 +196,7 @@ def server(a: Trace, b: Trace, model_folder: Path, tmp_path: Path) -> Iterator[N
 
 @pytest.mark.usefixtures("server")
 def test_two_runs_are_aligned_in_both_directions(a: Trace, b: Trace) -> None:
-    found = align_runs({"a": a.key, "b": b.key})
-    assert found is not None
+    found, _refused = align_runs({"a": a.key, "b": b.key})
     expected = align(a.token_ids, b.token_ids)
     assert (found["a"], found["b"]) == (a.key, b.key)
     assert found["b_of_a"] == expected.b_of_a.tolist()
@@ -206,9 +206,31 @@ def test_two_runs_are_aligned_in_both_directions(a: Trace, b: Trace) -> None:
 
 
 @pytest.mark.usefixtures("server")
+def test_edits_that_fit_are_heeded_and_told_and_others_refused(a: Trace, b: Trace) -> None:
+    pair = {"a": a.key, "b": b.key}
+    found, refused = align_runs(pair | {"pins": "b2.2-3"})
+    assert (found["pins"], refused) == ("2-3.b2", no_update)
+    assert (found["b_of_a"][2], found["a_of_b"][2]) == (3, -1)
+    said, _apart = tell_difference(pair | {"pos_a": 0, "pos_b": 0, "pins": "2-3.b2"}, "bits")
+    assert "Edited by hand: token 2 ‘" in said
+    assert "’ of b stays alone." in said
+    for text in ("2-99", "2-3.3-2", "2-3.2-4", "x", "2-3.", "a" * 5000, ".".join(["1-1"] * 101)):
+        found, refused = align_runs(pair | {"pins": text})
+        assert found["pins"] == ""
+        assert found["b_of_a"] == align(a.token_ids, b.token_ids).b_of_a.tolist()
+        assert refused["pins"] == text
+        assert refused["says"].startswith("Edits of an alignment pair a token of a with a token of b")
+        assert align_runs(pair | {"pins": text, "is_known": True})[0] is no_update  # what it was stays
+        with pytest.raises(PreventUpdate):  # no page of ours sends what was refused
+            tell_difference(pair | {"pos_a": 0, "pos_b": 0, "pins": text}, "bits")
+    with pytest.raises(PreventUpdate):
+        align_runs(pair | {"pins": 7})
+
+
+@pytest.mark.usefixtures("server")
 def test_there_is_no_alignment_without_two_traces(a: Trace) -> None:
-    assert align_runs(None) is None
-    assert align_runs({"a": a.key, "b": "0" * 64}) is None
+    assert align_runs(None)[0] is None
+    assert align_runs({"a": a.key, "b": "0" * 64})[0] is None
     assert tell_difference({"a": a.key, "b": "0" * 64, "pos_a": 0, "pos_b": 0}, "bits") == (GONE, "")
 
 

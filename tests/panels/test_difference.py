@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from dashapp.analysis.alignment import NONE, align
+from dashapp.analysis.alignment import NONE, Pins, align
 from dashapp.analysis.table import MEASURE, Table
 from dashapp.figures.difference import MOST_CELLS, block_of, difference_figure
 from dashapp.figures.theme import Frame
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
     from dashapp.settings import Settings
 
+EDITS = "3-2.b4"  # of the alignment
 WITH_ONE = [name for name, panel in PANELS.items() if panel.difference is not None]
 
 
@@ -42,14 +43,15 @@ def do_works(panel: Panel, traces: tuple[Trace, Trace], view: dict[str, Any], mo
 
 
 @pytest.mark.usefixtures("context")
-@pytest.mark.parametrize("name", WITH_ONE)
+@pytest.mark.parametrize(("name", "pins"), [*((name, "") for name in WITH_ONE), ("head-pattern", EDITS)])
 def test_what_is_drawn_is_the_table_of_a_less_that_of_b(
     name: str,
+    pins: str,
     traces: tuple[Trace, Trace],
     folder_model: GPT2,
 ) -> None:
     panel = PANELS[name]
-    view = view_of_b(panel, traces)
+    view = view_of_b(panel, traces) | {"pins": pins}
     do_works(panel, traces, view, folder_model)
     shown, _form = shown_by({"panel": name, "view": view, "as": "csv"})
     assert isinstance(shown, Subtracted)
@@ -60,7 +62,7 @@ def test_what_is_drawn_is_the_table_of_a_less_that_of_b(
     values = np.asarray(drawn.y if drawn.type == "bar" else drawn.z, dtype=np.float64)
     np.testing.assert_allclose(np.nan_to_num(values), np.nan_to_num(table.values), rtol=1e-5, atol=1e-6)
     lookup = dict(_cells(of_b, panel.difference or ""))
-    aligned = align(traces[0].token_ids, traces[1].token_ids)
+    aligned = align(traces[0].token_ids, traces[1].token_ids, Pins.read(pins))
     n_compared = 0
     for labels, value in _cells(of_a, panel.difference or ""):
         other = tuple(_label_in_b(label, traces, aligned.b_of_a) for label in labels)
@@ -98,21 +100,21 @@ def _place(table: Table, labels: tuple[str, ...]) -> tuple[int, ...]:
 
 
 @pytest.mark.usefixtures("context")
-@pytest.mark.parametrize("name", ["head-pattern", "gelu", "heads-together"])
+@pytest.mark.parametrize("shown", [("head-pattern", ""), ("head-pattern", EDITS), ("gelu", ""), ("heads-together", "")])
 def test_python_of_a_difference_computes_it(
-    name: str,
+    shown: tuple[str, str],
     traces: tuple[Trace, Trace],
     folder_model: GPT2,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    panel = PANELS[name]
-    view = view_of_b(panel, traces)
+    (name, pins), panel = shown, PANELS[shown[0]]
+    view = view_of_b(panel, traces) | {"pins": pins}
     do_works(panel, traces, view, folder_model)
-    shown, _form = shown_by({"panel": name, "view": view, "as": "python"})
-    found = computed(shown.python(), settings, monkeypatch)
-    np.testing.assert_array_equal(found.values, shown.table().values)
-    assert found.quantity == shown.table().quantity
+    difference, _form = shown_by({"panel": name, "view": view, "as": "python"})
+    found = computed(difference.python(), settings, monkeypatch)
+    np.testing.assert_array_equal(found.values, difference.table().values)
+    assert found.quantity == difference.table().quantity
 
 
 @pytest.mark.usefixtures("context")

@@ -46,7 +46,8 @@ def view_of(panel: Panel, traces: tuple[Trace, Trace], turned: Mapping[str, Any]
     looks = {"theme": "light", "text": 1, "units": "bits", "narrow": False, "drawn_with": None, "branches": None}
     chosen, looks = ({name: turned.get(name, value) for name, value in of.items()} for of in (chosen, looks))
     view = {"key": a.key, **looks, **chosen, "knobs": knobs, "beside": None}
-    return view | ({"beside": {"key": b.key, **chosen}} if panel.pairs else {})
+    decided = {"pins": turned["pins"]} if "pins" in turned else {}
+    return view | ({"beside": {"key": b.key, **chosen}, **decided} if panel.pairs else {})
 
 
 def turns(panel: Panel) -> Iterator[dict[str, Any]]:
@@ -54,6 +55,8 @@ def turns(panel: Panel) -> Iterator[dict[str, Any]]:
     yield {}
     yield {"key_pos": None, "layer": None, "head": None, "neuron": None, "target": None, "against": None}
     yield {"units": "nats", "narrow": True}
+    if "pins" in panel.reads:
+        yield {"pins": "3-2.b4"}
     for knob in panel.knobs:
         for option in knob.options:
             if option != knob.default:
@@ -68,7 +71,8 @@ def result_of(work: Work, traces: tuple[Trace, Trace], model: GPT2) -> dict[str,
         case "lens":
             return lens_arrays(trace, nothing, models=models, **arguments)
         case "lens-change":
-            return change_arrays(*traces, nothing, scale=arguments["scale"], models=models)
+            del arguments["other"]
+            return change_arrays(*traces, nothing, models=models, **arguments)
         case "heads":
             return probe_among(trace, nothing, models=models)
         case "parity" | "checks":
