@@ -191,7 +191,20 @@ def _shared() -> None:
 def _compare() -> None:
     """What two prompts have to do with each other, and knobs that go together."""
     runs = [Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS]
-    clientside_callback(ClientsideFunction("compare", "pair"), Output(ids.PAIR, "data"), *runs, State(ids.PAIR, "data"))
+    clientside_callback(
+        ClientsideFunction("compare", "pair"),
+        Output(ids.PAIR, "data"),
+        *runs,
+        Input(ids.PINS, "data"),
+        State(ids.ALIGNMENT, "data"),
+        State(ids.PAIR, "data"),
+    )
+    clientside_callback(
+        ClientsideFunction("alignment", "refused"),
+        Input(ids.PINS_REFUSED, "data"),
+        State(ids.ALIGNMENT, "data"),
+        prevent_initial_call=True,
+    )
     clientside_callback(
         ClientsideFunction("compare", "mark"), Input(ids.ALIGNMENT, "data"), *runs, prevent_initial_call=True
     )

@@ -56,7 +56,8 @@ RECIPE_KEPT: Final = "recipe-kept"  # their key
 RECIPE_TO_OPEN: Final = "recipe-to-open"  # a key that an address carries
 RECIPE_OPENED: Final = "recipe-opened"  # its prompts
 
-PAIR: Final = "pair"  # the traces of both slots
+PAIR: Final = "pair"  # the traces of both slots, and what is decided of their alignment
+PINS: Final = "pins"  # that a person decided something of it: 50-shell.js knows what
 ALIGNMENT: Final = "alignment"  # which of their tokens stand for each other
 PINS_REFUSED: Final = "pins-refused"  # what of that does not fit, and why
 
@@ -68,6 +69,14 @@ COMPARE_EXPECTATIONS: Final = "compare-expectations"
 COMPARE_EXAMPLE: Final = "compare-example"
 COMPARE_COPY: Final = "compare-copy"
 COMPARE_SWAP: Final = "compare-swap"
+ALIGN: Final = "align"  # the editor of their alignment
+ALIGN_PAIRS: Final = "align-pairs"
+ALIGN_SAID: Final = "align-said"
+ALIGN_REFUSED: Final = "align-refused"
+ALIGN_ALONE: Final = "align-alone"
+ALIGN_DROP: Final = "align-drop"
+ALIGN_CANCEL: Final = "align-cancel"
+ALIGN_UNDO: Final = "align-undo"
 COMPARE_SHOWN: Final = "compare-shown"  # those that are there
 COMPARE_QUERY: Final = "compare-query"  # what the address said when the page was opened
 

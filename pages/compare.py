@@ -72,6 +72,7 @@ def layout(**query: str) -> html.Div:
         [
             html.H1("Compare", className="visually-hidden"),
             _difference(),
+            _alignment(),
             *(panel_row([PAIR_PANELS[name] for name in names], query) for names in ROWS),
             _choice(opened),
             html.Div(pairs),
@@ -117,6 +118,12 @@ clientside_callback(
     *(Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
     Input(ids.ALIGNMENT, "data"),
     State(ids.COMPARED, "data"),
+)
+clientside_callback(
+    ClientsideFunction("alignment", "draw"),
+    Output(ids.ALIGN, "hidden"),
+    Input(ids.ALIGNMENT, "data"),
+    *(Input(ids.of(ids.RUN, slot), "data") for slot in ids.SLOTS),
 )
 clientside_callback(
     ClientsideFunction("compare", "offers"),
@@ -211,6 +218,38 @@ def _difference() -> html.Section:
     )
 
 
+def _alignment() -> html.Details:
+    """The tokens of both prompts in pairs, to be edited; 62-alignment.js draws them and listens."""
+    return html.Details(
+        [
+            html.Summary(html.H2("How the tokens are aligned", id="align-title")),
+            html.P(ALIGN_HELP, className="question"),
+            html.Div(id=ids.ALIGN_PAIRS, className="align-pairs", role="group", **aria(label=ALIGN_KEYS)),
+            html.P(id=ids.ALIGN_SAID, role="status"),
+            html.P(id=ids.ALIGN_REFUSED, className="align-refused", role="alert"),
+            html.Div([_button(*row) for row in ALIGN_BUTTONS], className="buttons"),
+        ],
+        id=ids.ALIGN,
+        className="panel alignment",
+        open=True,
+        hidden=True,
+    )
+
+
+ALIGN_HELP: Final = (
+    "Above stands a, below b: = the same token, ≠ another one in its place, – none. A pencil "
+    "marks what was edited. Whatever compares the prompts token by token follows, and so does the link."
+)
+ALIGN_KEYS: Final = (
+    "Pairs of tokens: arrow keys move, Enter chooses a token and then its counterpart, Delete leaves one alone, Escape "
+    "lets the choice go"
+)
+ALIGN_BUTTONS: Final = (
+    (ids.ALIGN_ALONE, "Leave alone"),
+    (ids.ALIGN_DROP, "Drop its edit"),
+    (ids.ALIGN_CANCEL, "Cancel choice"),
+    (ids.ALIGN_UNDO, "Undo all edits"),
+)
 BUTTONS: Final = (
     (ids.COMPARE_EXAMPLE, "Generate b with one word changed"),
     (ids.COMPARE_COPY, "Copy a to b"),

@@ -54,7 +54,7 @@ def _stores() -> list[Any]:
         *(dcc.Store(id=ids.of(name, slot)) for slot in ids.SLOTS for name in ids.STORES),
         *(dcc.Store(id=ids.of(ids.SLOT_NAME, slot), data=slot) for slot in ids.SLOTS),
         *(dcc.Store(id=name) for name in (ids.SELECTION, ids.THEME, ids.TEXT, ids.UNITS, ids.RESTORE, ids.TOLD)),
-        *(dcc.Store(id=name) for name in (ids.PAIR, ids.ALIGNMENT, ids.PINS_REFUSED)),
+        *(dcc.Store(id=name) for name in (ids.PAIR, ids.PINS, ids.ALIGNMENT, ids.PINS_REFUSED)),
         *(dcc.Store(id=name) for name in (ids.RECIPE_TO_KEEP, ids.RECIPE_KEPT, ids.RECIPE_TO_OPEN, ids.RECIPE_OPENED)),
         dcc.Interval(id=ids.PULSE, interval=1000, disabled=True),
     ]

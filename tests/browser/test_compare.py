@@ -11,7 +11,18 @@ import pytest
 from playwright.sync_api import Browser, Error, Locator, Page, expect
 
 from tests.browser.conftest import Complaints, Served
-from tests.browser.steps import PATIENCE_MS, begin, changes, generate, selected, shows_selected, tokens, until, wait_for
+from tests.browser.steps import (
+    PATIENCE_MS,
+    begin,
+    changes,
+    generate,
+    region,
+    selected,
+    shows_selected,
+    tokens,
+    until,
+    wait_for,
+)
 from tests.browser.test_accessibility import violations
 
 # Tokens: <|endoftext|> The cat sat on the mat; <|endoftext|> The very old cat lay on the mat.
@@ -71,6 +82,11 @@ def expect_axis_title(page: Page, slot: str, token: str) -> None:
 def expect_outline(graph: Locator, left: float) -> None:
     """One outline that begins there, once the figure is near enough to the window to have it."""
     until(graph.page, lambda: graph.evaluate("graph => (graph.layout.shapes || []).map(shape => shape.x0)") == [left])
+
+
+def aligned_cell(page: Page, slot: str, pos: int) -> Locator:
+    """A token in the editor of the alignment."""
+    return page.locator(f"#align-pairs [data-slot='{slot}'][data-pos='{pos}']")
 
 
 def expectations(page: Page) -> Locator:
@@ -215,6 +231,44 @@ def test_the_link_restores_both_prompts_selection_panels_and_knobs_in_a_fresh_br
         assert (selected(other, "a"), selected(other, "b")) == (3, 5)
     finally:
         fresh.close()
+
+
+def test_an_alignment_is_edited_by_keyboard_kept_by_the_link_and_undone(page: Page, served: Served) -> None:
+    open_pair(page, served.base)
+    streams = region(page, "Streams that part").locator(".panel-body:not(.is-waiting) .js-plotly-plot")
+
+    def gaps() -> str:
+        """Between the streams of aligned tokens, as they came from the server."""
+        return str(streams.evaluate("graph => graph.data[0].z.bdata"))
+
+    streams.locator(".main-svg").first.wait_for(timeout=PATIENCE_MS)
+    by_itself = gaps()
+    aligned_cell(page, "a", 3).focus()
+    for key in ("Enter", "ArrowDown", "ArrowLeft", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#align-said")).to_have_text(
+        "Token 3 ‘·sat’ of a stands for token 3 ‘·old’ of b. 1 edit by hand.", timeout=PATIENCE_MS
+    )
+    expect(page.locator("#compare-tokens")).to_contain_text("Edited by hand: token 3 ‘·sat’ of a", timeout=PATIENCE_MS)
+    region(page, "Streams that part")  # far from the editor it is not drawn anew
+    by_hand = changes(page, gaps, by_itself)
+    page.reload()
+    wait_for(page, "done", "b")
+    expect(page.locator("#align-said")).to_contain_text("1 edit by hand.", timeout=PATIENCE_MS)
+    region(page, "Streams that part")
+    streams.locator(".main-svg").first.wait_for(timeout=PATIENCE_MS)
+    until(page, lambda: gaps() == by_hand)
+    aligned_cell(page, "b", 6).click()
+    aligned_cell(page, "a", 2).click()  # crosses the pair that there is
+    crossed = "token 2 of a with 6 of b, and 3 of a with 3 of b, cross"
+    expect(page.locator("#align-refused")).to_contain_text(crossed, timeout=PATIENCE_MS)
+    expect(page.locator("#align-said")).to_contain_text("1 edit by hand.")
+    assert page.url.endswith("&align=3-3")
+    page.get_by_role("button", name="Undo all edits").click()
+    expect(page.locator("#align-said")).to_have_text("All edits are undone. Nothing is edited.", timeout=PATIENCE_MS)
+    assert "align=" not in page.url
+    region(page, "Streams that part")
+    until(page, lambda: gaps() == by_itself)
 
 
 def test_both_runs_stay_while_another_page_is_open_and_back_returns(page: Page, served: Served) -> None:

@@ -21,6 +21,38 @@ test("a chosen token stands in its own slot where it is, and in the other where 
   assert.equal(compare.posIn({ slot: "b", pos: 0 }, "a", alignment, "ka"), null);
 });
 
+test("two traces are aligned by what is decided of them, and anew when that changes alone", () => {
+  const before = global.window;
+  const same = Symbol("no update");
+  let pinned = "2-2";
+  global.window = { dash_clientside: { no_update: same, shell: { pinned: () => pinned } } };
+  const [a, b] = ["ka", "kb"].map((trace) => ({ phase: "done", trace }));
+  try {
+    const first = compare.pair(a, b, null, null, undefined);
+    assert.deepEqual(first, { a: "ka", b: "kb", pins: "2-2", is_known: false });
+    assert.equal(compare.pair(a, b, null, alignment, first), same); // that one is known is no reason to ask
+    pinned = "";
+    assert.deepEqual(compare.pair(a, b, 1, alignment, first), { a: "ka", b: "kb", pins: "", is_known: true });
+    assert.equal(compare.pair(a, { phase: "running" }, 1, alignment, first), null);
+  } finally {
+    global.window = before;
+  }
+});
+
+test("what is decided holds for two runs once they are aligned by it", () => {
+  const before = global.window;
+  global.window = { dash_clientside: { shell: { pinned: () => "2-2" } } };
+  const [a, b, other] = ["ka", "kb", "kc"].map((trace) => ({ phase: "done", trace }));
+  try {
+    assert.equal(compare.pinsOf({ ...alignment, pins: "1-1" }, a, b), "1-1");
+    assert.equal(compare.pinsOf({ ...alignment, pins: "1-1" }, a, other), null);
+    global.window.dash_clientside.shell.pinned = () => "";
+    assert.equal(compare.pinsOf(null, a, b), "");
+  } finally {
+    global.window = before;
+  }
+});
+
 test("an alignment of another trace tells nothing", () => {
   assert.equal(compare.posIn({ slot: "a", pos: 2 }, "b", alignment, "another"), undefined);
   assert.equal(compare.posIn({ slot: "a", pos: null }, "b", alignment, "kb"), undefined);

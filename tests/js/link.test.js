@@ -12,7 +12,7 @@ test("what is written is read back", () => {
   const selection = { slot: "b", pos: 7, key: 2, layer: 0, head: 11, neuron: 3071, target: 50256, against: 0 };
   const knobs = { "head-pattern.shade": "root", "token-attention.direction": "looked_at_by" };
   assert.deepEqual(link.read(link.write({ a: request, b: other }, selection, knobs)), {
-    ...{ recipe: null, a: request, b: other, selection, knobs },
+    ...{ recipe: null, a: request, b: other, selection, knobs, pins: "" },
   });
 });
 
@@ -27,6 +27,15 @@ test("a branch and a text that does not end at its end are written and read back
 test("any text survives the address", () => {
   for (const prompt of ["", " ", "🙂\n\t", "<script>", "مرحبا", "a\u0000b", "%41&b=c"]) {
     assert.equal(link.read(write({ ...request, prompt })).a.prompt, prompt);
+  }
+});
+
+test("edits of an alignment are written with two prompts and read back, and nothing else is", () => {
+  const query = link.write({ a: request, b: other }, null, {}, undefined, "3-4.a5.b7");
+  assert.equal(link.read(query).pins, "3-4.a5.b7");
+  assert.ok(!link.write({ a: request, b: null }, null, {}, undefined, "3-4").includes("align"));
+  for (const wrong of ["", "3-", "c3", "3-4.", "-3-4", "1234567-1", "a3,b4", "<b>"]) {
+    assert.equal(link.read(`?prompt=a&b.prompt=b&align=${encodeURIComponent(wrong)}`).pins, "", wrong);
   }
 });
 
@@ -64,9 +73,11 @@ test("prompts that are too long for an address go by their key, and the rest sta
   const kept = new Map();
   const selection = { slot: "b", pos: 7, key: 2, layer: 0, head: 11, neuron: null, target: null, against: null };
   const knobs = { "head-pattern.shade": "root" };
-  const address = link.write({ a: long, b: other }, selection, knobs, (text) => kept.set(KEY, text) && KEY);
-  assert.equal(address, `?r=${KEY}&b.weights=0123456789ab&slot=b&pos=7&key=2&layer=0&head=11&head-pattern.shade=root`);
-  assert.deepEqual(link.read(address, (key) => kept.get(key)), { recipe: null, a: long, b: other, selection, knobs });
+  const address = link.write({ a: long, b: other }, selection, knobs, (text) => kept.set(KEY, text) && KEY, "3-4.a5");
+  const seen = "&b.weights=0123456789ab&slot=b&pos=7&key=2&layer=0&head=11&align=3-4.a5&head-pattern.shade=root";
+  assert.equal(address, `?r=${KEY}${seen}`);
+  const found = { recipe: null, a: long, b: other, selection, knobs, pins: "3-4.a5" };
+  assert.deepEqual(link.read(address, (key) => kept.get(key)), found);
 });
 
 test("neither a selection nor the weights that a run names change the key", () => {

@@ -13,6 +13,13 @@ test("a panel's view holds what it reads of the selection and nothing else", () 
   assert.ok(!("pos" in panels.viewOf(done, chosen, [])));
 });
 
+test("what is decided of an alignment is no field of the selection, and stands once in a view", () => {
+  const beside = { key: "other", selection: { pos: 7 } };
+  const view = panels.viewOf(done, { ...chosen, beside, pins: "3-4" }, ["pos", "pins"]);
+  assert.deepEqual([view.pins, view.pos, view.beside], ["3-4", 4, { key: "other", pos: 7 }]);
+  assert.ok(!("pins" in panels.viewOf(done, { ...chosen, pins: "" }, ["pins"])));
+});
+
 test("a panel that does not read the selection has the same view when it changes", () => {
   const moved = { ...chosen, selection: { pos: 5 } };
   assert.ok(panels.isSame(panels.viewOf(done, chosen, []), panels.viewOf(done, moved, [])));

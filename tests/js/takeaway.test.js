@@ -60,6 +60,13 @@ test("a page that shows nothing asks for nothing", () => {
   assert.equal(takeaway.pageAsked("Compare", [{ panel: "x", slot: "a", view: null, why: "No." }], {}), null);
 });
 
+test("a page of two prompts names what is decided of their alignment, a page of one does not", () => {
+  const panels = [{ panel: "x", slot: "a", view: VIEW, why: "" }];
+  const prompt = { run: RUN, shown: SHOWN };
+  assert.equal(takeaway.pageAsked("Compare", panels, { a: prompt, b: prompt }, "3-4").pins, "3-4");
+  assert.equal(takeaway.pageAsked("Attention", panels, { a: prompt }, "3-4").pins, "");
+});
+
 test("the name of a file is what the server says, and no path", () => {
   assert.equal(takeaway.fileName('attachment; filename="gelu-12ab.csv"'), "gelu-12ab.csv");
   assert.equal(takeaway.fileName('attachment; filename="../x"'), "figure");

@@ -1,5 +1,5 @@
 /**
- * The address of a view: prompts, settings, selection and knobs as a query string, and back.
+ * The address of a view: prompts, settings, selection, knobs and edits of an alignment as a query string, and back.
  * Knows strings; knows nothing of the page.
  */
 (function () {
@@ -11,6 +11,7 @@
   const SELECTED = ["pos", "key", "layer", "head", "neuron", "target", "against"];
   const NUMBERS = { max_new_tokens: "new", temperature: "t", top_k: "k", top_p: "p", seed: "seed" };
   const FILE = /^[0-9a-f]{64}$/; // the key of a run that came by a file
+  const PINS = /^(\d{1,6}-\d{1,6}|[ab]\d{1,6})(\.(\d{1,6}-\d{1,6}|[ab]\d{1,6}))*$/; // edits, as 62-alignment.js has them
   const KNOB = /^[a-z][a-z0-9-]+\.[a-z][a-z0-9_-]*$/; // panel.knob; "b." is too short for a panel
 
   /**
@@ -19,8 +20,9 @@
    * @param {object|null} selection - slot, and any of SELECTED: a number or null
    * @param {Object<string, string>} knobs - "panel.knob" → value, of those that are not as at first
    * @param {function(string): string|null} keyOf - the key under which the server keeps the requests' part
+   * @param {string} pins - edits of the alignment of two prompts
    */
-  function write(requests, selection, knobs, keyOf = () => null) {
+  function write(requests, selection, knobs, keyOf = () => null, pins = "") {
     const asked = new URLSearchParams();
     for (const [slot, before] of Object.entries(SLOTS)) if (requests[slot]) writeRequest(asked, requests[slot], before);
     if (![...asked].length) return "";
@@ -33,6 +35,7 @@
     for (const field of SELECTED) {
       if (selection && Number.isInteger(selection[field])) seen.set(field, String(selection[field]));
     }
+    if (pins && requests.a && requests.b) seen.set("align", pins);
     for (const [name, value] of Object.entries(knobs || {})) seen.set(name, value);
     const whole = joined(asked, seen);
     if (whole.length <= LONGEST) return whole;
@@ -74,6 +77,7 @@
       b: readRequest(asked, query, SLOTS.b),
       selection: { slot: query.get("slot") === "b" ? "b" : "a", ...selection },
       knobs,
+      pins: PINS.test(query.get("align") || "") ? query.get("align") : "",
     };
   }
 

@@ -20,15 +20,17 @@
    * The view of a panel: the trace's key, how the page looks, the knobs, and of the selection what the panel reads.
    * @param {object|null} run
    * @param {object} chosen - theme; text: a factor; units: of information; narrow: a telephone's width; knobs: name → value; selection: field →
-   *   value or null; beside: key and selection of the other slot, null where none is shown beside this one
+   *   value or null; beside: key and selection of the other slot, null where none is shown beside this one; pins: what is decided
+   *   of the alignment of both prompts, where the panel shows something by it
    * @param {string[]} reads
    */
   function viewOf(run, chosen, reads) {
     if (!run || run.phase !== "done" || !chosen.theme || !chosen.text || !chosen.units) return null;
-    const { theme, text, units, knobs, beside = null } = chosen;
-    const fields = (selection) => Object.fromEntries(reads.map((field) => [field, selection[NAMES[field] || field]]));
+    const { theme, text, units, knobs, beside = null, pins = "" } = chosen;
+    const selected = reads.filter((field) => field !== "pins");
+    const fields = (selection) => Object.fromEntries(selected.map((field) => [field, selection[NAMES[field] || field]]));
     const others = beside && { key: beside.key, ...fields(beside.selection) };
-    return { key: run.trace, theme, text, units, narrow: Boolean(chosen.narrow), knobs, beside: others, ...fields(chosen.selection) };
+    return { key: run.trace, theme, text, units, narrow: Boolean(chosen.narrow), knobs, beside: others, ...fields(chosen.selection), ...(pins ? { pins } : {}) };
   }
 
   /** What stands in a panel instead of its figure. */
@@ -37,6 +39,7 @@
   }
 
   const DRAWING = "Being drawn";
+  const ALIGNED = "Waiting for both prompts to be aligned";
 
   /**
    * What a panel does for a view.
@@ -579,11 +582,12 @@
     const knobs = Object.fromEntries((knobIds || []).map((id, i) => [id.name, knobValues[i]]));
     const reads = counting(spec, knobs);
     const pairAbsence = pairs ? compare.pairAbsence(runB, selection, alignment, reads) : "";
-    const absence = waiting(run) || compare.absence(slot, shown, selection, reads) || pairAbsence;
+    const pins = reads.includes("pins") || knobs.minus === "difference" ? compare.pinsOf(alignment, runA, runB) : "";
+    const absence = waiting(run) || compare.absence(slot, shown, selection, reads) || pairAbsence || (pins === null ? ALIGNED : "");
     if (knobIds && knobIds.length) shell.keepKnobs(knobIds[0].panel, knobs, defaults);
     const beside = shares ? compare.beside(slot, runA, runB, selection, alignment, reads) : null;
     const looks = { theme, text, units, narrow: window.innerWidth <= NARROW };
-    const next = absence ? null : viewOf(run, { ...looks, knobs, beside, selection: shown }, reads);
+    const next = absence ? null : viewOf(run, { ...looks, knobs, beside, selection: shown, pins }, reads);
     const { id } = window.dash_clientside.callback_context.outputs_list[0];
     window.dash_clientside.takeaway.show(id, { view: next, why: absence }, { a: runA, b: runB, selection, alignment });
     const before = { asked, figure, isFaulty: Boolean(fault), isHidden: className === HIDDEN };

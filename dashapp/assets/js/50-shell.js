@@ -17,6 +17,8 @@
   const knobs = {}; // "panel.knob" → value, of those that are not as at first
   let chosen = null; // the selection
   let alignment = null; // of the tokens of both runs
+  let pins = ""; // what a person decided of it: of these two texts
+  const texts = { a: null, b: null }; // what tells each slot's text from another
   let past = []; // earlier ones, which Undo brings back
   // The address of a link, or that Back or Forward led to, until both slots have read it: panels may write meanwhile.
   let returning = typeof window === "undefined" ? null : window.location.search;
@@ -101,16 +103,21 @@
     if (!fields) return [same(), same(), ...keep];
     const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, stop_at_end: true, ...fields };
     if ([request, asShown(request, runs[slot])].some((known) => isSameRequest(wanted, known))) return [same(), same(), ...keep];
+    texts[slot] = textOf(wanted); // the edits of the address are of it
     requests[slot] = { ...wanted, id: newId() }; // for the address, which may be written before Dash tells of it
     const filled = ours().tree.isWhole(wanted) ? { ...wanted, max_new_tokens: same() } : wanted;
     return [requests[slot], same(), ...FIELDS.map((name) => filled[name])];
   }
 
   /** Take over the selection and the knobs of an address. */
-  function restore({ a, b, selection, knobs: told }) {
+  function restore({ a, b, selection, knobs: told, pins: decided }) {
     const says = a || b || !ours().selection.isEmpty(selection);
     const next = ours().selection.inModel(selection, shape(runs.a));
     Object.assign(knobs, told);
+    if (b && decided !== pins) {
+      pins = decided;
+      if (a && texts.a === textOf(a) && texts.b === textOf(b)) alignAnew(); // other texts are aligned once they are there
+    }
     if (chosen && (!says || ours().selection.isSame(chosen, next))) return;
     past = [];
     show(next);
@@ -121,6 +128,40 @@
     if (!chosen || chosen.slot !== slot) return;
     chosen = ours().selection.changed(chosen, { pos: null, key: null });
     isUntold = true;
+  }
+
+  // Edits of the alignment ---------------------------------------------------------------------------------------------
+
+  let nTold = 0;
+
+  /** A person decided something of the alignment, or took it back: all that is decided now. @param {string} decided */
+  function pin(decided) {
+    pins = decided;
+    alignAnew();
+    writeAddress();
+  }
+
+  /** Let `compare.pair` ask the server for the alignment of the runs on screen. */
+  function alignAnew() {
+    ours().set_props("pins", { data: (nTold += 1) });
+  }
+
+  const pinned = () => pins;
+
+  /** What tells the text of a request from another one, whatever was drawn after it. */
+  const textOf = ({ prompt, bos, then }) => JSON.stringify([prompt, bos, then || []]);
+
+  /** Edits belong to two texts: another one has none. */
+  function keepPins(slot, request) {
+    const text = textOf(request);
+    if (texts[slot] !== null && texts[slot] !== text) pins = "";
+    texts[slot] = text;
+  }
+
+  /** Both prompts are about to be in each other's place, and so is what is decided of them. */
+  function turnPins(requestA, requestB) {
+    pins = ours().alignment.turned(pins);
+    Object.assign(texts, { a: textOf(requestB), b: textOf(requestA) });
   }
 
   /** Let in: its job may start, and is asked for its first token. */
@@ -138,6 +179,7 @@
 
   /** The state of a run: drawn in the strip at once, told on to the prompt bar when it looks different, and to panels. */
   function state(request, answer, progress, done, running, stop, pulse, drawn, slot) {
+    if (request) keepPins(slot, request);
     const before = (request && watched.get(request.id)) || drawn;
     const next = ours().runs.state({ request, answer, progress, finished: done, running, stop, pulse }, before);
     if (!watched.has(next.id) && watched.size > 3) watched.clear();
@@ -428,7 +470,7 @@
   function writeAddress() {
     const canRun = ["a", "b"].every((slot) => !requests[slot] || isTaken(runs[slot], requests[slot]));
     const named = { a: asShown(requests.a, runs.a), b: asShown(requests.b, runs.b) };
-    const query = ours().link.write(named, chosen, knobs, (text) => ours().recipes.keyOf(text, canRun));
+    const query = ours().link.write(named, chosen, knobs, (text) => ours().recipes.keyOf(text, canRun), pins);
     if (requests.a && returning === null && query !== window.location.search) {
       window.history.replaceState(window.history.state, "", window.location.pathname + query + window.location.hash);
     }
@@ -547,7 +589,7 @@
 
   const shell = {
     ...{ newId, formRequest, isSameRequest, insteadOf, asShown, summary, linkTo },
-    ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, branch, openRequest, refresh, theme, textSize },
+    ...{ start, admitted, finished, state, ask, rest, draw, compareForm, select, shown, keepKnobs, choose, pin, pinned, turnPins, branch, openRequest, refresh, theme, textSize },
   };
   if (typeof module !== "undefined") module.exports = shell;
   if (typeof window !== "undefined") {

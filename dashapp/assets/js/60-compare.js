@@ -3,7 +3,8 @@
  * Knows alignments and slots; knows nothing of figures.
  *
  * An alignment is what the server makes of two traces: {a, b: their keys; b_of_a, a_of_b: position → position of the
- * counterpart, −1 where there is none; is_same: of each token of a, whether its counterpart is the same token}.
+ * counterpart, −1 where there is none; is_same: of each token of a, whether its counterpart is the same token; pins: what
+ * of it a person decided, as 62-alignment.js writes it}.
  */
 (function () {
   "use strict";
@@ -80,18 +81,28 @@
 
   // What Dash's clientside callbacks call --------------------------------------------------------------------------------
 
-  /** The keys of two traces to align; null until both are there. */
-  function pair(runA, runB, before) {
+  /**
+   * The keys of two traces to align, what is decided of it, and whether an alignment of them is known, to which one
+   * returns where that does not fit; null until both are there.
+   */
+  function pair(runA, runB, _told, alignment, before) {
     const isReady = [runA, runB].every((run) => run && run.phase === "done");
-    const next = isReady ? { a: runA.trace, b: runB.trace } : null;
-    return JSON.stringify(next) === JSON.stringify(before) ? ours().no_update : next;
+    const next = isReady ? { a: runA.trace, b: runB.trace, pins: ours().shell.pinned(), is_known: pairIs(alignment, runA, runB) } : null;
+    const asks = (one) => one && JSON.stringify([one.a, one.b, one.pins]);
+    return asks(next) === asks(before || null) ? ours().no_update : next;
+  }
+
+  /** What is decided of the alignment of two runs; null where it is not known whether it fits. */
+  function pinsOf(alignment, runA, runB) {
+    if (pairIs(alignment, runA, runB)) return alignment.pins || "";
+    return ours().shell.pinned() ? null : "";
   }
 
   /** Which two tokens are compared: of each slot its trace, and the place of the selection in it. */
   function compared(selection, runA, runB, alignment, before) {
     if (!pairIs(alignment, runA, runB)) return ours().no_update;
     const pos = (run, slot) => ours().shell.shown(run, slot, selection, alignment).pos;
-    const next = { a: runA.trace, b: runB.trace, pos_a: pos(runA, "a"), pos_b: pos(runB, "b") };
+    const next = { a: runA.trace, b: runB.trace, pos_a: pos(runA, "a"), pos_b: pos(runB, "b"), pins: alignment.pins };
     return JSON.stringify(next) === JSON.stringify(before) ? ours().no_update : next;
   }
 
@@ -197,6 +208,7 @@
         document.getElementById("prompt-b").focus();
         break;
       case "compare-swap.n_clicks":
+        ours().shell.turnPins(requestA, requestB);
         ask("a", requestB);
         ask("b", requestA);
         if (selection && Number.isInteger(selection.pos)) ours().shell.choose({ slot: otherOf(selection.slot) });
@@ -226,7 +238,7 @@
     for (const field of fields) ours().set_props(`${field.replaceAll("_", "-")}-${slot}`, { value: request[field] });
   }
 
-  const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, compared, mark, link, same, idText, keepOpen, openBehind, offers, exampleOf, fill, withAndWithout, ask, openPage };
+  const compare = { counterpart, posIn, absence, pairAbsence, beside, kinds, pair, pinsOf, pairIs, compared, mark, link, same, idText, keepOpen, openBehind, offers, exampleOf, fill, withAndWithout, ask, openPage };
   if (typeof module !== "undefined") module.exports = compare;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { compare });
 })();

@@ -77,8 +77,9 @@
    * @param {string} page - its name
    * @param {{panel: string, slot: string, view: object|null, why: string}[]} panels - in the order of the page
    * @param {Object<string, {run: object, shown: object}>} prompts - of each slot with one, and what it shows as selected
+   * @param {string} pins - what is decided of the alignment of two prompts
    */
-  function pageAsked(page, panels, prompts) {
+  function pageAsked(page, panels, prompts, pins = "") {
     const drawn = panels.find(({ view }) => view);
     if (!drawn) return null;
     const { theme, text, units, narrow } = drawn.view;
@@ -87,7 +88,7 @@
       return { key: run.trace, n_prompt: run.nPrompt, settings: run.settings || null, selected: { ...selected, key_pos: shown.key ?? null } };
     };
     const told = Object.fromEntries(Object.entries(prompts).map(([slot, prompt]) => [slot, promptOf(prompt)]));
-    return { page, looks: { theme, text, units, narrow }, prompts: told, panels };
+    return { page, looks: { theme, text, units, narrow }, prompts: told, panels, pins: told.b ? pins : "" };
   }
 
   // The page -----------------------------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@
     say(menu, "Being made");
     try {
       const panels = await panelsOnPage();
-      const asked = pageAsked(document.querySelector("#page h1").textContent, panels, promptsOnPage());
+      const asked = pageAsked(document.querySelector("#page h1").textContent, panels, promptsOnPage(), pinsOnPage());
       if (!asked) return say(menu, "Nothing is drawn yet.");
       await takeFile(menu, PAGE_ADDRESS, asked);
     } catch {
@@ -167,6 +168,8 @@
       traced.map((slot) => [slot, { run: runs[slot], shown: shell.shown(runs[slot], slot, runs.selection, runs.alignment) }])
     );
   }
+
+  const pinsOnPage = () => window.dash_clientside.compare.pinsOf(runs.alignment, runs.a, runs.b) || "";
 
   async function takePicture(menu, graph, kind, name) {
     const picture = await pictureOf(graph, menu.closest(".panel"));
