@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.activations import (
     FLAT_BELOW,
@@ -19,6 +18,7 @@ from dashapp.analysis.activations import (
     gelu_exact_slope,
     gelu_slope,
 )
+from dashapp.figures import plot
 from dashapp.figures.theme import Frame, framed
 from dashapp.figures.token_map import Axis, colour_bar, crop, point_axis, token_axis, token_map
 from dashapp.figures.tokens import label
@@ -33,7 +33,7 @@ MOST_POINTS: Final = 10_000  # more would hide each other; the histogram has the
 ROW: Final = 13  # pixels of a row with a label of its own
 
 
-def gelu_curve(measured: PreActivations, *, token: str, curve: Curve = "forms", frame: Frame) -> go.Figure:
+def gelu_curve(measured: PreActivations, *, token: str, curve: Curve = "forms", frame: Frame) -> plot.Figure:
     """Pre-activations on the GELU curve, and below it how many lie where along the x axis.
 
     token: the selected one's text. curve: both forms of GELU, their difference, or their derivatives; the points lie on
@@ -44,12 +44,12 @@ def gelu_curve(measured: PreActivations, *, token: str, curve: Curve = "forms", 
     x = np.linspace(low, high, 400)
     each = EACH[measured.of]
     lines = [
-        go.Scatter(x=x, y=values, mode="lines", line=line, name=name, hoverinfo="skip")
+        plot.Scatter(x=x, y=values, mode="lines", line=line, name=name, hoverinfo="skip")
         for (name, values), line in zip(_lines(x, curve).items(), _looks(frame), strict=False)
     ]
     has_points = len(measured.pre) <= MOST_POINTS
     at = measured.pre if has_points else measured.pre[:0]
-    points = go.Scatter(
+    points = plot.Scatter(
         x=at,
         y=next(iter(_lines(at, curve).values())),
         mode="markers",
@@ -59,7 +59,7 @@ def gelu_curve(measured: PreActivations, *, token: str, curve: Curve = "forms", 
         hovertemplate=f"{each} %{{pointNumber}}: %{{x}} before GELU, {MEANING[curve]}<extra></extra>",
         showlegend=False,
     )
-    histogram = go.Bar(
+    histogram = plot.Bar(
         x=(measured.edges[:-1] + measured.edges[1:]) / 2,
         y=measured.counts,
         width=np.diff(measured.edges),
@@ -100,9 +100,9 @@ def _looks(frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"color": frame.colours.edge, "width": 2}, {"color": frame.colours.ink, "width": 2, "dash": "dot"}
 
 
-def _part_axes(figure: go.Figure, *, x_range: tuple[float, float], y_title: str, counted: str) -> None:
+def _part_axes(figure: plot.Figure, *, x_range: tuple[float, float], y_title: str, counted: str) -> None:
     """The curve above, the histogram below, one x axis under both."""
-    figure.update_layout(margin={"t": 40}, bargap=0, yaxis2=figure.layout.yaxis.to_plotly_json())
+    figure.update_layout(margin={"t": 40}, bargap=0, yaxis2=figure.layout.yaxis)
     figure.update_xaxes(title_text="pre-activation", range=x_range, anchor="y2", zeroline=True)
     figure.update_layout(
         yaxis={"title_text": y_title, "domain": [0.36, 1], "zeroline": True},
@@ -111,7 +111,7 @@ def _part_axes(figure: go.Figure, *, x_range: tuple[float, float], y_title: str,
     figure.update_layout(yaxis2={"nticks": 4})
 
 
-def _name_pieces(figure: go.Figure, measured: PreActivations, *, x_range: tuple[float, float], frame: Frame) -> None:
+def _name_pieces(figure: plot.Figure, measured: PreActivations, *, x_range: tuple[float, float], frame: Frame) -> None:
     """Dashed lines at −3 and 3, and over each piece how many neurons lie there."""
     dashed = {"color": frame.colours.edge, "width": 1, "dash": "dash"}
     for edge in (FLAT_BELOW, STRAIGHT_ABOVE):
@@ -129,7 +129,7 @@ def _name_pieces(figure: go.Figure, measured: PreActivations, *, x_range: tuple[
 
 def neuron_map(
     strongest: StrongestNeurons, *, texts: Sequence[str], pos: int, revision: str, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """Activations of a layer's strongest neurons, a row a neuron, a column a token; strongest on top.
 
     One that is there because it is selected has the last row, below a gap.
@@ -138,7 +138,7 @@ def neuron_map(
     reach as far as the largest activation without the first token's; the first token may lie beyond them.
     """
     limit = colour_limit(strongest.activations)
-    cells = go.Heatmap(
+    cells = plot.Heatmap(
         z=strongest.activations,
         zmin=-limit,
         zmax=limit,
@@ -164,7 +164,7 @@ def neuron_map(
 
 def norm_map(
     measured: ResidualNorms, *, texts: Sequence[str], pos: int, against: Against, revision: str, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """Length of the residual stream, a row a point from the embeddings up, a column a token.
 
     against: colours are lengths from zero, or the difference to the mean of the row in per cent. The first token is
@@ -172,7 +172,7 @@ def norm_map(
     """
     n_point, n_tokens = measured.norms.shape
     first, others = measured.norms[:, :1], measured.norms[:, 1:]
-    cells = [_first_token(first, is_alone=n_tokens == 1, frame=frame)]
+    cells: list[plot.Trace] = [_first_token(first, is_alone=n_tokens == 1, frame=frame)]
     if n_tokens > 1:
         cells += [_other_tokens(others, against=against, frame=frame), _gap(n_point, frame)]
     rows = point_axis(n_point, frame)
@@ -195,8 +195,8 @@ def colour_limit(values: np.ndarray) -> float:
 # The parts of a map of lengths ---------------------------------------------------------------------------------------
 
 
-def _first_token(norms: np.ndarray, *, is_alone: bool, frame: Frame) -> go.Heatmap:
-    return go.Heatmap(
+def _first_token(norms: np.ndarray, *, is_alone: bool, frame: Frame) -> plot.Heatmap:
+    return plot.Heatmap(
         z=norms,
         x=[0],
         zmin=0,
@@ -208,10 +208,10 @@ def _first_token(norms: np.ndarray, *, is_alone: bool, frame: Frame) -> go.Heatm
     )
 
 
-def _other_tokens(norms: np.ndarray, *, against: Against, frame: Frame) -> go.Heatmap:
+def _other_tokens(norms: np.ndarray, *, against: Against, frame: Frame) -> plot.Heatmap:
     x = np.arange(1, norms.shape[1] + 1)
     if against == "zero":
-        return go.Heatmap(
+        return plot.Heatmap(
             z=norms,
             x=x,
             zmin=0,
@@ -223,7 +223,7 @@ def _other_tokens(norms: np.ndarray, *, against: Against, frame: Frame) -> go.He
     means = norms.mean(axis=1, keepdims=True)
     percent = 100 * (norms / np.maximum(means, np.float32(1e-12)) - 1)
     limit = max(float(np.abs(percent).max()), 1e-6)
-    return go.Heatmap(
+    return plot.Heatmap(
         z=percent,
         x=x,
         customdata=norms,
@@ -237,17 +237,17 @@ def _other_tokens(norms: np.ndarray, *, against: Against, frame: Frame) -> go.He
     )
 
 
-def _gap(n_point: int, frame: Frame) -> go.Scatter:
+def _gap(n_point: int, frame: Frame) -> plot.Scatter:
     """A line in the paper's colour between the first token and the others."""
     return _line([0.5, 0.5], [-0.5, n_point - 0.5], frame)
 
 
-def _gap_above(row: int, n_tokens: int, frame: Frame) -> go.Scatter:
+def _gap_above(row: int, n_tokens: int, frame: Frame) -> plot.Scatter:
     """A line in the paper's colour between a row and those above it."""
     return _line([-0.5, n_tokens - 0.5], [row - 0.5] * 2, frame)
 
 
-def _line(x: list[float], y: list[float], frame: Frame) -> go.Scatter:
-    return go.Scatter(
+def _line(x: list[float], y: list[float], frame: Frame) -> plot.Scatter:
+    return plot.Scatter(
         x=x, y=y, mode="lines", line={"color": frame.colours.paper, "width": 4}, hoverinfo="skip", showlegend=False
     )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.attention import Head, Strongest, TokenAttention
 from dashapp.analysis.head_names import HeadName
 from dashapp.analysis.heads import KindScores
+from dashapp.figures import plot
 from dashapp.figures.cells import texts_on_cells
 from dashapp.figures.sprite import GAP, Colour, mosaic, png_address
 from dashapp.figures.theme import AMOUNTS, MONO, Frame, framed, room_for_numbers
@@ -67,7 +67,7 @@ def head_grid(
     names: Mapping[Head, HeadName] = NOBODY,
     shade: Shade,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """Heads in one picture, layers down and heads across; each tile is a head's pattern, query down, key across.
 
     tiles: uint8 [layer head cell_query cell_key]. places: another order, [row column]. names: whose letter stands in
@@ -81,7 +81,7 @@ def head_grid(
     pixels = mosaic(fitting(arranged(tiles, cells)), most_tile_pixels=most_pixels)
     hover = [[_head_sentence(scores, of, names.get(of), frame) if of else "" for of in row] for row in cells]
     clear = [(0, "rgba(0,0,0,0)"), (1, "rgba(0,0,0,0)")]
-    over = go.Heatmap(
+    over = plot.Heatmap(
         z=np.array([[0 if of else np.nan for of in row] for row in cells], dtype=np.float32),
         text=hover,
         customdata=[[[of.layer, of.head] if of else None for of in row] for row in cells],
@@ -137,7 +137,7 @@ def arranged(tiles: np.ndarray, places: Places) -> np.ndarray:
     return np.stack([np.stack([tiles[of.layer, of.head] if of else nothing for of in row]) for row in places])
 
 
-def _corners(places: Places, names: Mapping[Head, HeadName], *, is_sorted: bool, frame: Frame) -> go.Scatter:
+def _corners(places: Places, names: Mapping[Head, HeadName], *, is_sorted: bool, frame: Frame) -> plot.Scatter:
     """In the upper right corner of each tile its head's letter and, where heads are sorted, its layer and head."""
     all_cells = [(of, row, column) for row, cells in enumerate(places) for column, of in enumerate(cells) if of]
     stands = [each for each in all_cells if is_sorted or each[0] in names]  # no point without a text: see `cells`
@@ -145,7 +145,7 @@ def _corners(places: Places, names: Mapping[Head, HeadName], *, is_sorted: bool,
     for of, _row, _column in stands:
         letter = f"<b>{names[of].letter}</b>" if of in names else ""
         texts.append(" ".join(part for part in (f"{of.layer}.{of.head}" if is_sorted else "", letter) if part))
-    return go.Scatter(
+    return plot.Scatter(
         x=[column + 0.46 for _of, _row, column in stands],
         y=[row - 0.46 for _of, row, _column in stands],
         mode="text",
@@ -156,13 +156,13 @@ def _corners(places: Places, names: Mapping[Head, HeadName], *, is_sorted: bool,
     )
 
 
-def head_pattern(pattern: np.ndarray, of: Head, *, texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
+def head_pattern(pattern: np.ndarray, of: Head, *, texts: Sequence[str], shade: Shade, frame: Frame) -> plot.Figure:
     """One head's pattern, query down and key across: float32 [query key]; of many tokens some to a cell."""
     shown = Square(values=pattern, where=f"layer {of.layer}, head {of.head}")
     return attention_square(shown, texts=texts, shade=shade, frame=frame)
 
 
-def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
+def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame: Frame) -> plot.Figure:
     """Weights or scores between all tokens, query down and key across; of many tokens some to a cell.
 
     Of many tokens a transparent map of bytes over the picture tells each weight within 1/255, and takes the clicks:
@@ -180,7 +180,7 @@ def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame
         cells = pattern_cells(shown.values, n_each, is_signed=shown.is_score)
         low, high, scale = colours_of(shown, cells, shade, frame)
         maps = [
-            go.Heatmap(
+            plot.Heatmap(
                 z=cells,
                 x=names,
                 y=names,
@@ -218,12 +218,12 @@ def attention_square(shown: Square, *, texts: Sequence[str], shade: Shade, frame
     return figure
 
 
-def _maps_of_bytes(shown: Square, names: Sequence[str], n_each: int, shade: Shade, frame: Frame) -> list[go.Heatmap]:
+def _maps_of_bytes(shown: Square, names: Sequence[str], n_each: int, shade: Shade, frame: Frame) -> list[plot.Heatmap]:
     """What is pointed at, and the picture of the largest weight in each block of so many tokens a side."""
     ends: dict[str, Any] = {"zmin": 1, "zmax": BYTE_STEPS + 1, "showscale": False}
     clear = [(0, "rgba(0,0,0,0)"), (1, "rgba(0,0,0,0)")]
     sentence = _square_sentence(shown, is_pooled=False).replace("<extra>", ", within 1/255<extra>")
-    over = go.Heatmap(
+    over = plot.Heatmap(
         z=weight_bytes(shown.values),
         x=names,
         y=names,
@@ -233,7 +233,7 @@ def _maps_of_bytes(shown: Square, names: Sequence[str], n_each: int, shade: Shad
         **ends,
     )
     middle = (n_each - 1) / 2
-    picture = go.Heatmap(
+    picture = plot.Heatmap(
         z=weight_bytes(pattern_cells(shown.values, n_each)),
         x0=middle,
         y0=middle,
@@ -258,7 +258,9 @@ def weight_bytes(weights: np.ndarray) -> np.ndarray:
     return steps.astype(np.uint8)
 
 
-def square_detail(shown: Square, *, at: tuple[int, int], texts: Sequence[str], shade: Shade, frame: Frame) -> go.Figure:
+def square_detail(
+    shown: Square, *, at: tuple[int, int], texts: Sequence[str], shade: Shade, frame: Frame
+) -> plot.Figure:
     """Some rows and columns of a square around a query and a key, every token labelled, every weight exact.
 
     at: the first row and column that `shown.values` has of all.
@@ -267,7 +269,7 @@ def square_detail(shown: Square, *, at: tuple[int, int], texts: Sequence[str], s
     names = token_names(texts)
     rows, columns = names[at[0] : at[0] + n_row], names[at[1] : at[1] + n_column]
     low, high, scale = colours_of(shown, shown.values, shade, frame)
-    heat = go.Heatmap(
+    heat = plot.Heatmap(
         z=shown.values,
         x=columns,
         y=rows,
@@ -311,7 +313,9 @@ def colours_of(
     return -limit, limit, frame.signed_scale
 
 
-def token_bars(found: TokenAttention, top: Strongest, *, texts: Sequence[str], scale: Scale, frame: Frame) -> go.Figure:
+def token_bars(
+    found: TokenAttention, top: Strongest, *, texts: Sequence[str], scale: Scale, frame: Frame
+) -> plot.Figure:
     """The strongest weights from or to a token, strongest first, and all others together."""
     colours = frame.colours
     names = token_names(texts)
@@ -463,7 +467,7 @@ def _in_cell(value: float) -> str:
     return "0" if told in (".00", "−.00") else told
 
 
-def _bar_of_scale(shade: Shade, frame: Frame) -> go.Scatter:
+def _bar_of_scale(shade: Shade, frame: Frame) -> plot.Scatter:
     """A colour bar from 0 to 1, alone: a transparent or byte-valued heatmap has none to show."""
     bar: dict[str, Any] = {
         "orientation": "h",
@@ -491,10 +495,10 @@ def _bar_of_scale(shade: Shade, frame: Frame) -> go.Scatter:
             "outlinewidth": 1,
         },
     }
-    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
+    return plot.Scatter(x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
 
 
-def _bar_of_scores(low: float, high: float, frame: Frame) -> go.Scatter:
+def _bar_of_scores(low: float, high: float, frame: Frame) -> plot.Scatter:
     """The colour bar of scores, which have a sign."""
     bar = _bar_of_scale("even", frame)
     marker = bar.marker
@@ -504,7 +508,7 @@ def _bar_of_scores(low: float, high: float, frame: Frame) -> go.Scatter:
     return bar
 
 
-def _square(figure: go.Figure, down: tuple[str, int], across: tuple[str, int]) -> None:
+def _square(figure: plot.Figure, down: tuple[str, int], across: tuple[str, int]) -> None:
     """Equal cells, the first in the upper left corner. down, across: an axis' title and how many cells it has."""
     figure.update_layout(margin={"l": 48, "r": 8, "t": 56})
     axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "constrain": "domain"}
@@ -526,9 +530,9 @@ def _square(figure: go.Figure, down: tuple[str, int], across: tuple[str, int]) -
     )
 
 
-def _bars(values: np.ndarray, *, start: int, hover: list[str], marker: dict[str, Any]) -> go.Bar:
+def _bars(values: np.ndarray, *, start: int, hover: list[str], marker: dict[str, Any]) -> plot.Bar:
     """Horizontal bars from row `start` down, each with its weight at the end."""
-    return go.Bar(
+    return plot.Bar(
         x=values,
         y=np.arange(start, start + len(values)),
         orientation="h",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.attribution import Attribution
+from dashapp.figures import plot
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
 from dashapp.figures.theme import Frame, framed, room_for_numbers
 
@@ -18,7 +18,7 @@ CELL: Final = 34
 MOST_NUMBERED: Final = 16  # heads across with room for a number each
 
 
-def part_bars(found: Attribution, *, over: str, frame: Frame) -> go.Figure:
+def part_bars(found: Attribution, *, over: str, frame: Frame) -> plot.Figure:
     """A bar a part of the model, from the embeddings down to the final norm, and below them the whole.
 
     over: the logit difference in words. What raises it goes right in one colour, what lowers it left in another.
@@ -65,11 +65,11 @@ def parts(found: Attribution) -> tuple[list[str], np.ndarray]:
     return [*names, "biases of layers", "final norm’s bias"], np.array([*values, found.biases, found.final_bias])
 
 
-def head_cells(found: Attribution, *, over: str, frame: Frame) -> go.Figure:
+def head_cells(found: Attribution, *, over: str, frame: Frame) -> plot.Figure:
     """What each head adds, layers down and heads across, the colours centred on 0."""
     n_layer, n_head = found.heads.shape
     limit = max(1e-6, float(np.abs(found.heads).max()))
-    cells = go.Heatmap(
+    cells = plot.Heatmap(
         z=found.heads,
         text=[
             [f"layer {layer}, head {head}: {signed(value)} nats" for head, value in enumerate(row)]
@@ -108,9 +108,9 @@ def _colour(value: float, frame: Frame) -> str:
     return frame.colours.slot_a if value >= 0 else frame.colours.slot_b
 
 
-def _bars(values: np.ndarray, names: list[str], *, start: int, marker: dict[str, Any]) -> go.Bar:
+def _bars(values: np.ndarray, names: list[str], *, start: int, marker: dict[str, Any]) -> plot.Bar:
     told = [signed(float(value)) for value in values]
-    return go.Bar(
+    return plot.Bar(
         x=values,
         y=np.arange(start, start + len(values)),
         orientation="h",

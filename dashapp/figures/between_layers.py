@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.embeddings import colour_bar
 from dashapp.figures.theme import Frame, framed
 
@@ -15,7 +15,7 @@ LARGEST, LARGEST_NARROW = 600, 270
 MOST_NUMBERS: Final = 14  # states, of which every value can be written into its cell
 
 
-def between_layers(square: np.ndarray, *, quantity: str, hover: str, frame: Frame) -> go.Figure:
+def between_layers(square: np.ndarray, *, quantity: str, hover: str, frame: Frame) -> plot.Figure:
     """A value of −1 to 1 for every two states [state state]: into layer 0, then out of each layer. NaN is a gap.
 
     quantity: what the colours are. hover: what it is, as a sentence goes on.
@@ -23,7 +23,7 @@ def between_layers(square: np.ndarray, *, quantity: str, hover: str, frame: Fram
     n_states = len(square)
     names = ["into 0", *[f"out of {layer}" for layer in range(n_states - 1)]]
     says_values = n_states <= MOST_NUMBERS and not frame.is_narrow
-    cells = go.Heatmap(
+    cells = plot.Heatmap(
         z=square,
         x=names,
         y=names,

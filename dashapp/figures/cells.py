@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.theme import MONO, TEXT_SIZE, ColourScale, Frame
 
 ABOVE: Final = 64  # pixels over a heatmap for its colour bar
@@ -23,7 +23,7 @@ def texts_on_cells(
     *,
     x: Sequence[int] | None = None,
     y: Sequence[int] | None = None,
-) -> go.Scatter:
+) -> plot.Scatter:
     """A text in each cell [row column] of a heatmap whose colours are `scale` at `shares`, 0..1; none where it is "".
 
     x, y: where columns and rows are; counted from 0, where they are not told.
@@ -31,7 +31,7 @@ def texts_on_cells(
     without a text gets none when the figure is drawn again, so it is no point.
     """
     rows, columns = np.array([[text != "" for text in row] for row in texts]).nonzero()
-    return go.Scatter(
+    return plot.Scatter(
         x=columns if x is None else np.asarray(x)[columns],
         y=rows if y is None else np.asarray(y)[rows],
         mode="text",
@@ -59,7 +59,7 @@ def bar_above(length: float, frame: Frame) -> dict[str, Any]:
     return place | ticks | {"ypad": 4, "len": length, "thickness": 10, "outlinewidth": 0}
 
 
-def say_above(figure: go.Figure, text: str, frame: Frame) -> None:
+def say_above(figure: plot.Figure, text: str, frame: Frame) -> None:
     """What the colours are, between bar and map: the bar’s own title would lie on it."""
     font = {"color": frame.colours.muted, "size": TEXT_SIZE - 1}
     place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "bottom"}

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.alignment import NONE, Alignment
 from dashapp.analysis.changes import SurprisalChange
 from dashapp.analysis.inner_changes import StreamChange
 from dashapp.analysis.lens_change import LensChange
+from dashapp.figures import plot
 from dashapp.figures.cells import bar_above
 from dashapp.figures.numbers import percent
 from dashapp.figures.patching import MapOf, crosses, label_cells
@@ -28,13 +28,13 @@ Measure = Literal["distance", "cosine"]
 MOST_JOINED: Final = 128  # points that lines join without hiding each other
 
 
-def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> go.Figure:
+def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> plot.Figure:
     """Surprisal of the tokens of a and of their counterparts, and below it the difference; texts: of a and of b."""
     sentences = [_surprisal_sentence(found, pos, texts, frame) for pos in range(len(texts[0]))]
     is_pair = np.array([other != NONE for other in found.b_of_a])
     points = [_points("a", found, sentences, frame), _points("b", found, sentences, frame)]
     differences = np.nan_to_num(found.differences) * frame.per_bit
-    bars = go.Bar(
+    bars = plot.Bar(
         x=np.arange(len(differences)),
         y=differences,
         yaxis="y2",
@@ -44,7 +44,7 @@ def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Seque
         showlegend=False,
     )
     alone = np.flatnonzero(~is_pair)
-    crosses = go.Scatter(
+    crosses = plot.Scatter(
         x=alone,
         y=np.zeros(len(alone)),
         yaxis="y2",
@@ -63,7 +63,7 @@ def surprisal_lines(found: SurprisalChange, *, texts: tuple[Sequence[str], Seque
 
 def stream_map(
     found: StreamChange, aligned: Alignment, *, measure: Measure, texts: Sequence[str], frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """How far the streams are apart, a row a layer, a column a token of a; the deeper a colour, the further apart.
 
     texts: of a. Tokens without a counterpart are crossed out.
@@ -82,7 +82,7 @@ def stream_map(
         so="",
     )
     ends = (0.0, max(1e-6, float(np.nanmax(cells, initial=0)))) if measure == "distance" else (_least(cells), 1.0)
-    heat = go.Heatmap(
+    heat = plot.Heatmap(
         z=cells,
         customdata=others,
         zmin=ends[0],
@@ -102,7 +102,7 @@ def lens_change_map(
     texts: Sequence[str],
     names: Mapping[int, str],
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """How far what the lens says is apart, a row a layer, a column a token of a; empty while nothing is known yet.
 
     texts: of a. names: of the tokens that are likeliest anywhere. Tokens without a counterpart are crossed out.
@@ -121,7 +121,7 @@ def lens_change_map(
         refused=np.flatnonzero(aligned.b_of_a == NONE).tolist(),
         so="",
     )
-    heat = go.Heatmap(
+    heat = plot.Heatmap(
         z=cells,
         text=said,
         zmin=0,
@@ -146,7 +146,7 @@ def _lens_sentences(found: LensChange, names: Mapping[int, str]) -> np.ndarray:
     return np.array([", ".join(pair) for pair in both], dtype=object).reshape(found.top_a.shape)
 
 
-def _layer_map(heat: go.Heatmap, shown: MapOf, frame: Frame, summary: str) -> go.Figure:
+def _layer_map(heat: plot.Heatmap, shown: MapOf, frame: Frame, summary: str) -> plot.Figure:
     """A heatmap of layers and tokens of a with its labels, gaps, crosses and cells."""
     shape = np.shape(heat.z)
     heat.update(xgap=1 if shape[1] <= 128 else 0, ygap=1, hoverongaps=False, colorbar=bar_above(0.4, frame))
@@ -172,11 +172,11 @@ def _stream_sentence(measure: Measure) -> str:
     return f"layer %{{y}}, token %{{x}}: relative distance {distance}, cosine {cosine}<extra></extra>"
 
 
-def _part_surprisal(figure: go.Figure, texts: Sequence[str], frame: Frame) -> None:
+def _part_surprisal(figure: plot.Figure, texts: Sequence[str], frame: Frame) -> None:
     """Points above, differences below, the tokens of a under both."""
     places, names = ticks(texts, is_narrow=frame.is_narrow)
     n = max(len(texts), 8)
-    figure.update_layout(yaxis2=figure.layout.yaxis.to_plotly_json(), bargap=0.15, margin={"t": 40, "b": 88, "l": 64})
+    figure.update_layout(yaxis2=figure.layout.yaxis, bargap=0.15, margin={"t": 40, "b": 88, "l": 64})
     figure.update_layout(showlegend=True, legend=LEGEND, hovermode="closest")
     figure.update_xaxes(tickvals=places, ticktext=names, tickangle=-60, tickfont={"family": MONO, "size": 12})
     figure.update_xaxes(range=[-0.5, n - 0.5], showgrid=False, zeroline=False, anchor="y2")
@@ -188,14 +188,14 @@ def _part_surprisal(figure: go.Figure, texts: Sequence[str], frame: Frame) -> No
     figure.update_layout(yaxis2={"range": [-reach, reach], "zeroline": True, "zerolinecolor": frame.colours.edge})
 
 
-def _points(slot: Slot, found: SurprisalChange, sentences: Sequence[str], frame: Frame) -> go.Scatter:
+def _points(slot: Slot, found: SurprisalChange, sentences: Sequence[str], frame: Frame) -> plot.Scatter:
     """One prompt's surprisals; hollow where the other prompt has another token."""
     values = found.of_a if slot == "a" else found.of_b
     colours = frame.colours  # a is larger, so that it can be seen behind b where both are the same
     shape, colour, size = ("circle", colours.slot_a, 11) if slot == "a" else ("diamond", colours.slot_b, 7)
     is_short = len(values) <= MOST_JOINED
     is_replaced = (found.b_of_a != NONE) & ~found.is_same
-    return go.Scatter(
+    return plot.Scatter(
         x=np.arange(len(values)),
         y=values * frame.per_bit,
         mode="lines+markers" if is_short else "markers",

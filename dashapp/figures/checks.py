@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.experiments.checks import Row, Verdict
+from dashapp.figures import plot
 from dashapp.figures.theme import Frame, framed
 
 LEAST, MOST = 1e-6, 1e3  # of what is allowed: drawn at the edge beyond
 MARKS: Final[dict[Verdict, str]] = {"pass": "circle", "fail": "x"}
 
 
-def differences(rows: Sequence[Row], *, frame: Frame) -> go.Figure:
+def differences(rows: Sequence[Row], *, frame: Frame) -> plot.Figure:
     """A mark for each check that was computed, in the row of its kind; a line where differences are too large."""
     groups = list(dict.fromkeys(row.group for row in rows))
     traces = [_marks(verdict, rows, groups, frame) for verdict in MARKS]
@@ -33,12 +33,12 @@ def differences(rows: Sequence[Row], *, frame: Frame) -> go.Figure:
     return figure
 
 
-def _marks(verdict: Verdict, rows: Sequence[Row], groups: list[str], frame: Frame) -> go.Scatter:
+def _marks(verdict: Verdict, rows: Sequence[Row], groups: list[str], frame: Frame) -> plot.Scatter:
     shown = [row for row in rows if row.verdict == verdict and row.difference is not None]
     shares = np.array([(row.difference or 0.0) / row.tolerance for row in shown])
     colour = frame.colours.amount if verdict == "pass" else frame.colours.alarm
     marker: dict[str, Any] = {"symbol": MARKS[verdict], "size": 10, "color": colour}
-    return go.Scatter(
+    return plot.Scatter(
         x=np.clip(np.nan_to_num(shares, nan=MOST), LEAST, MOST),
         y=[groups.index(row.group) for row in shown],
         mode="markers",
@@ -49,8 +49,8 @@ def _marks(verdict: Verdict, rows: Sequence[Row], groups: list[str], frame: Fram
     )
 
 
-def _line(n_groups: int, frame: Frame) -> go.Scatter:
-    return go.Scatter(
+def _line(n_groups: int, frame: Frame) -> plot.Scatter:
+    return plot.Scatter(
         x=[1, 1],
         y=[-0.5, n_groups - 0.5],
         mode="lines",

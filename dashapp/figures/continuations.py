@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import plotly.graph_objects as go
-
 from dashapp.analysis.continuations import Kind, Node
+from dashapp.figures import plot
 from dashapp.figures.numbers import percent
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
@@ -31,7 +30,7 @@ SAID: Final[dict[Kind, str]] = {
 
 def tree(
     nodes: Sequence[Node], *, texts: Mapping[int, str], root: str, before: float, depth: int, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """A tree from left to right, a column a token.
 
     texts: of each token by id. root: the text of the token that all have before them. before: see `tree_of`. Each mark
@@ -39,14 +38,14 @@ def tree(
     """
     colours = frame.colours
     n_rows = max((node.row for node in nodes), default=0) + 1
-    edges = go.Scatter(
+    edges = plot.Scatter(
         x=[x for node in nodes for x in _elbow(node, nodes)[0]],
         y=[y for node in nodes for y in _elbow(node, nodes)[1]],
         mode="lines",
         line={"color": colours.edge, "width": 1.5},
         hoverinfo="skip",
     )
-    marks = go.Scatter(
+    marks = plot.Scatter(
         x=[0, *(node.depth for node in nodes)],
         y=[0, *(node.row for node in nodes)],
         mode="markers+text",
@@ -63,7 +62,7 @@ def tree(
             "color": [colours.selection, *(colours.amount for _ in nodes)],
         },
     )
-    totals = go.Scatter(
+    totals = plot.Scatter(
         x=[0, *(node.depth for node in nodes)],
         y=[BELOW, *(node.row + BELOW for node in nodes)],
         mode="text",

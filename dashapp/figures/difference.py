@@ -8,9 +8,9 @@ from html import escape
 from typing import Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.table import Table
+from dashapp.figures import plot
 from dashapp.figures.cells import bar_above
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.theme import MONO, Frame, framed
@@ -24,7 +24,7 @@ MOST_CELLS: Final = 250_000  # of a map: 1.3 MB
 MOST_ALONG: Final = 24  # labels under bars of other places than tokens
 
 
-def difference_figure(table: Table, *, texts: Sequence[str], is_of_tokens: Sequence[bool], frame: Frame) -> go.Figure:
+def difference_figure(table: Table, *, texts: Sequence[str], is_of_tokens: Sequence[bool], frame: Frame) -> plot.Figure:
     """a − b at each place: bars for one axis, a map for two, of layers and heads as all such maps.
 
     texts: of a. is_of_tokens: of each axis, whether its places are a's tokens. Raises: ValueError for other numbers of
@@ -50,7 +50,7 @@ def _limit(values: np.ndarray) -> float:
     return max(1e-9, float(np.nanmax(np.abs(values), initial=0.0)))
 
 
-def _bars(table: Table, texts: Sequence[str] | None, frame: Frame) -> go.Figure:
+def _bars(table: Table, texts: Sequence[str] | None, frame: Frame) -> plot.Figure:
     own = [escape(each, quote=False) for each in next(iter(table.axes.values()))]
     labels = own if texts is None else [label(text) for text in texts[: len(own)]]
     colours = [frame.colours.slot_a if value >= 0 else frame.colours.slot_b for value in np.nan_to_num(table.values)]
@@ -59,7 +59,7 @@ def _bars(table: Table, texts: Sequence[str] | None, frame: Frame) -> go.Figure:
         f"{name}: {'not in b' if np.isnan(value) else f'{value:+.4g}'}"
         for name, value in zip(names, table.values, strict=True)
     ]
-    bars = go.Bar(
+    bars = plot.Bar(
         x=list(range(len(labels))),
         y=np.nan_to_num(table.values),
         marker={"color": colours, "line": {"width": 0}},
@@ -84,14 +84,14 @@ def block_of(table: Table) -> int:
     return 1 if table.values.ndim < 2 else max(1, math.ceil(math.sqrt(table.values.size / MOST_CELLS)))
 
 
-def _map(table: Table, texts: Sequence[str], is_of_tokens: Sequence[bool], frame: Frame) -> go.Figure:
+def _map(table: Table, texts: Sequence[str], is_of_tokens: Sequence[bool], frame: Frame) -> plot.Figure:
     block = block_of(table)
     axes = [
         _thinned(token_axis(texts[: len(labels)], frame) if is_tokens else _axis(name, labels), block)
         for (name, labels), is_tokens in zip(table.axes.items(), is_of_tokens, strict=True)
     ]
     limit = _limit(table.values)
-    heat = go.Heatmap(
+    heat = plot.Heatmap(
         z=_largest(table.values, block).astype(np.float32),
         zmin=-limit,
         zmax=limit,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.embeddings import Dimensions, Similarity
+from dashapp.figures import plot
 from dashapp.figures.attention import block_names, token_names, tokens_a_cell
 from dashapp.figures.space import Cloud, space
 from dashapp.figures.theme import MONO, TEXT_SIZE, ColourScale, Frame, framed
@@ -69,14 +69,14 @@ def colour_limit(values: np.ndarray) -> float:
 
 def vector_rows(
     values: np.ndarray, measured: Dimensions, *, texts: Sequence[str], order: Order, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """Vectors [pos d_model], a token a row, a dimension a column; the largest dimensions have a mark on top."""
     n_tokens, d_model = values.shape
     columns = measured.by_variance if order == "variance" else np.arange(d_model)
     shown = pooled(values[:, columns], frame)
     limit = colour_limit(values)
     rows = _row_names(texts, shown.n_down)
-    cells = go.Heatmap(
+    cells = plot.Heatmap(
         z=shown.cells,
         x=_column_names(columns, shown.n_across),
         y=rows,
@@ -132,7 +132,9 @@ def _cell_sentence(shown: Pooled) -> str:
     return f"{token}, {dimension}:<br>{'%{z}' if is_exact else '%{z} is the furthest from zero'}<extra></extra>"
 
 
-def _mark_largest(figure: go.Figure, measured: Dimensions, columns: np.ndarray, *, n_across: int, frame: Frame) -> int:
+def _mark_largest(
+    figure: plot.Figure, measured: Dimensions, columns: np.ndarray, *, n_across: int, frame: Frame
+) -> int:
     """A mark over each of the largest dimensions and its number above, a line higher where it would meet the last.
 
     Returns how many lines stand above the cells.
@@ -261,7 +263,7 @@ def vector_map(
     colouring: Colouring,
     revision: str,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """Points [pos 2] or [pos 3], NaN for a token that is not placed; circles of the prompt, diamonds generated.
 
     axes: what stands at them. revision: names what is mapped; while it stays the same, a redrawn map keeps its zoom,
@@ -304,7 +306,7 @@ def _space(
     colouring: Colouring,
     revision: str,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     is_named = len(points) <= MOST_NAMES_IN_SPACE  # WebGL texts know tags and no way to write one as text
     clouds = [
         Cloud(
@@ -360,9 +362,9 @@ def _points(
     symbol: str,
     colouring: Colouring,
     frame: Frame,
-) -> go.Scatter:
+) -> plot.Scatter:
     marker = _marker(colouring, which, size=11 if len(points) <= 200 else 8, frame=frame)
-    return go.Scatter(
+    return plot.Scatter(
         x=points[which, 0].tolist(),  # lists, for the browser looks a token's place up in them
         y=points[which, 1].tolist(),
         mode="markers+text",
@@ -399,7 +401,7 @@ def with_room_for_names(points: np.ndarray, texts: Sequence[str], frame: Frame) 
 
 def similarity_square(
     found: Similarity, *, texts: Sequence[str], frame: Frame, of: Literal["token", "position"] = "token"
-) -> go.Figure:
+) -> plot.Figure:
     """Cosine of each token's vector with each, −1 to 1, a token a row and a column; of many tokens some to a cell.
 
     of: what they are called; positions have no text.
@@ -409,7 +411,7 @@ def similarity_square(
     names = block_names(texts, n_each)
     cosines = furthest_of_blocks(found.cosines, n_each)
     is_exact = len(names) < EXACT_BELOW
-    cells = go.Heatmap(
+    cells = plot.Heatmap(
         z=cosines if is_exact else degree_cells(cosines),
         x=names,
         y=names,
@@ -492,7 +494,7 @@ def _similarity_sentence(of: str, *, is_exact: bool, is_pooled: bool) -> str:
     return f"{of} %{{y}} and {of} %{{x}}:<br>{value}<extra></extra>"
 
 
-def _bar_of_cosines(frame: Frame) -> go.Scatter:
+def _bar_of_cosines(frame: Frame) -> plot.Scatter:
     """The colour bar, alone: cells in degrees have another."""
     bar = colour_bar("cosine", frame) | {"x": 0, "xanchor": "left"}  # the square does not fill the width
     marker = {
@@ -503,7 +505,7 @@ def _bar_of_cosines(frame: Frame) -> go.Scatter:
         "showscale": True,
         "colorbar": bar | {"tickvals": [-1, 0, 1], "ticktext": ["−1", "0", "1"]},
     }
-    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
+    return plot.Scatter(x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
 
 
 def colour_bar(title: str, frame: Frame) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.predictions import NextToken, Surprisals
+from dashapp.figures import plot
 from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import MONO, Frame, framed, room_for_numbers
 from dashapp.figures.tokens import label, ticks
@@ -16,7 +16,7 @@ from dashapp.figures.tokens import label, ticks
 Scale = Literal["whole", "fit"]
 
 
-def next_tokens(expected: NextToken, *, texts: Sequence[str], after: str, scale: Scale, frame: Frame) -> go.Figure:
+def next_tokens(expected: NextToken, *, texts: Sequence[str], after: str, scale: Scale, frame: Frame) -> plot.Figure:
     """Probability of the most likely next tokens, and of all others together, as bars from the likeliest down.
 
     texts: of `expected.ids`. after: the token that they would follow. The bar of the token
@@ -65,11 +65,11 @@ def next_tokens(expected: NextToken, *, texts: Sequence[str], after: str, scale:
     return figure
 
 
-def surprisal(measured: Surprisals, *, texts: Sequence[str], frame: Frame) -> go.Figure:
+def surprisal(measured: Surprisals, *, texts: Sequence[str], frame: Frame) -> plot.Figure:
     """Surprisal of each token in the frame's units, in the order of the text."""
     colours = frame.colours
     heights = np.nan_to_num(measured.bits, nan=0.0) * frame.per_bit
-    bars = go.Bar(
+    bars = plot.Bar(
         x=np.arange(len(texts)),
         y=heights,
         hovertext=[_surprisal_sentence(measured, texts, pos, frame) for pos in range(len(texts))],
@@ -92,9 +92,9 @@ def surprisal(measured: Surprisals, *, texts: Sequence[str], frame: Frame) -> go
     return figure
 
 
-def _bars(probs: np.ndarray, *, start: int, hover: list[str], marker: dict[str, Any]) -> go.Bar:
+def _bars(probs: np.ndarray, *, start: int, hover: list[str], marker: dict[str, Any]) -> plot.Bar:
     """Horizontal bars from row `start` down, each with its probability at the end."""
-    return go.Bar(
+    return plot.Bar(
         x=probs,
         y=np.arange(start, start + len(probs)),
         orientation="h",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.attention import Head
+from dashapp.figures import plot
 from dashapp.figures.cells import ABOVE, texts_on_cells
 from dashapp.figures.theme import Frame, framed
 
@@ -38,7 +38,7 @@ class Column:
     unit: str = ""
 
 
-def score_maps(maps: Sequence[ScoreMap], *, low: float, high: float, frame: Frame) -> go.Figure:
+def score_maps(maps: Sequence[ScoreMap], *, low: float, high: float, frame: Frame) -> plot.Figure:
     """Maps of layers down and heads across, in one range of colours; below each other on a telephone.
 
     low: 0 for amounts, −high for what has a sign.
@@ -57,7 +57,7 @@ def score_maps(maps: Sequence[ScoreMap], *, low: float, high: float, frame: Fram
             number = _number(float(each.values[layer, head]))
             hover[top + layer][left + head] = f"{each.title}:<br>layer {layer}, head {head}, {number}{each.unit}"
     scale = frame.signed_scale if low < 0 else frame.amount_scale
-    heat = go.Heatmap(
+    heat = plot.Heatmap(
         z=values,
         customdata=cells,
         text=hover,
@@ -103,14 +103,16 @@ def score_maps(maps: Sequence[ScoreMap], *, low: float, high: float, frame: Fram
     return figure
 
 
-def score_table(heads: Sequence[Head], titles: Sequence[str], columns: Sequence[Column], *, frame: Frame) -> go.Figure:
+def score_table(
+    heads: Sequence[Head], titles: Sequence[str], columns: Sequence[Column], *, frame: Frame
+) -> plot.Figure:
     """A row a head with its title, a column a score; each number on a colour that grows with it in its column."""
     shares = np.stack([np.clip(each.values / max(each.most, 1e-12), 0, 1) for each in columns], axis=1)
     hover = [
         [f"{titles[row]}:<br>{each.title}, {_number(each.values[row])}{each.unit}" for each in columns]
         for row in range(len(heads))
     ]
-    heat = go.Heatmap(
+    heat = plot.Heatmap(
         z=shares,
         customdata=[[[of.layer, of.head]] * len(columns) for of in heads],
         text=hover,

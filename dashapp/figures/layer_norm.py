@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.layer_norm import Normed, NormStatistics
+from dashapp.figures import plot
 from dashapp.figures.activations import colour_limit
 from dashapp.figures.theme import Frame, framed
 from dashapp.figures.token_map import MOST_TALL, Axis, colour_bar, crop, token_axis, token_map
@@ -29,7 +29,7 @@ def norm_name(norm: int, n_norm: int) -> str:
     return f"before {'the MLP' if is_second else 'attention'} of layer {layer}"
 
 
-def statistic_lines(found: NormStatistics, *, pos: int, frame: Frame) -> go.Figure:
+def statistic_lines(found: NormStatistics, *, pos: int, frame: Frame) -> plot.Figure:
     """One token's mean and 1/σ at every norm, layers along x: two norms a layer, and the final one after them."""
     means, scales = (values[:, pos].astype(np.float64) for values in (found.means, found.scales))
     n_norm, colours = len(means), frame.colours
@@ -48,10 +48,10 @@ def statistic_lines(found: NormStatistics, *, pos: int, frame: Frame) -> go.Figu
     for axis, values in (("y", means), ("y2", scales)):
         line = {"color": colours.hairline, "width": 2}
         traces.append(
-            go.Scatter(x=x, y=values, yaxis=axis, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+            plot.Scatter(x=x, y=values, yaxis=axis, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         )
         traces += [
-            go.Scatter(
+            plot.Scatter(
                 x=x[which],
                 y=values[which],
                 yaxis=axis,
@@ -69,7 +69,7 @@ def statistic_lines(found: NormStatistics, *, pos: int, frame: Frame) -> go.Figu
     figure = framed(*traces, frame=frame, height=400, summary=summary)
     meta = {"summary": summary, "n_layer": n_layer, "shared": ["y", "y2"], "marks": "layer"}
     legend = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
-    y2 = figure.layout.yaxis.to_plotly_json()
+    y2 = figure.layout.yaxis
     figure.update_layout(yaxis2=y2, meta=meta, showlegend=True, legend=legend, margin={"t": 40}, hovermode="closest")
     step = 1 if n_layer <= (10 if frame.is_narrow else 24) else 4
     places = [*range(0, n_layer, step), n_layer]
@@ -116,7 +116,7 @@ def _round_numbers(values: np.ndarray) -> list[float]:
 
 def statistic_map(
     found: NormStatistics, *, statistic: Statistic, texts: Sequence[str], pos: int, revision: str, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """A row a norm, the first at the bottom, a column a token. Position 0 has no say in the reach of the colours.
 
     1/σ is coloured by its logarithm, for it falls by as much as the stream grows.
@@ -135,7 +135,7 @@ def statistic_map(
         ticks = {"tickvals": places, "ticktext": [f"{10**place:.2g}" for place in places]}
         bar = colour_bar(SAID[statistic], frame) | ticks
     looks["z"] = looks["z"].astype(np.float32)
-    cells = go.Heatmap(
+    cells = plot.Heatmap(
         customdata=values.astype(np.float32),
         colorbar=bar,
         hovertemplate=f"%{{x}}, %{{y}}: {SAID[statistic]} %{{customdata:.3g}}<extra></extra>",
@@ -160,7 +160,7 @@ def _norm_axis(n_norm: int) -> Axis:
     return Axis("", names, places, [beside[place] for place in places])
 
 
-def norm_steps(found: Normed, *, frame: Frame) -> go.Figure:
+def norm_steps(found: Normed, *, frame: Frame) -> plot.Figure:
     """A vector before a norm, normalised, and after weight and bias, one above the other, dimensions along x.
 
     Dashed: the mean, and one σ above and below it.
@@ -174,7 +174,7 @@ def norm_steps(found: Normed, *, frame: Frame) -> go.Figure:
     )
     hovers = _journeys(found)
     bars = [
-        go.Bar(
+        plot.Bar(
             x=x,
             y=values.astype(np.float32),
             yaxis=axis,
@@ -187,7 +187,7 @@ def norm_steps(found: Normed, *, frame: Frame) -> go.Figure:
     ]
     summary = f"The {n_dimensions} dimensions of a vector before a LayerNorm, normalised, and after weight and bias."
     figure = framed(*bars, frame=frame, height=3 * STEP_HEIGHT + 56, summary=summary)
-    style = figure.layout.yaxis.to_plotly_json()
+    style = figure.layout.yaxis
     figure.update_layout(yaxis2=style, yaxis3=style, bargap=0)
     figure.update_xaxes(
         title_text="dimension", range=[-0.5, n_dimensions - 0.5], anchor="y3", showgrid=False, zeroline=False
@@ -211,7 +211,7 @@ def _journeys(found: Normed) -> list[str]:
     ]
 
 
-def _dash(figure: go.Figure, axis: str, mean: float, spread: float, frame: Frame) -> None:
+def _dash(figure: plot.Figure, axis: str, mean: float, spread: float, frame: Frame) -> None:
     line = {"color": frame.colours.ink, "width": 1, "dash": "dash"}
     for value in (mean - spread, mean, mean + spread):
         figure.add_shape(type="line", xref="paper", x0=0, x1=1, yref=axis, y0=value, y1=value, line=line)

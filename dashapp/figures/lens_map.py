@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
 from dashapp.figures.numbers import percent_label
 from dashapp.figures.theme import ColourScale, Frame
@@ -67,7 +67,7 @@ def lens_map_figure(
     span: tuple[int, int],
     revision: str,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """A column a token, a row a point of the stream, embeddings at the bottom; coloured by what `cells.colour` names.
 
     names: id → text. texts: of all tokens. span: the first token shown, and the one after the last; few enough have the
@@ -82,7 +82,7 @@ def lens_map_figure(
     scale, (low, high), bar = _colours(cells, frame)
     values = cells.values[points, start:end]
     ids = cells.top_ids[points, start:end]
-    heatmap = go.Heatmap(
+    heatmap = plot.Heatmap(
         z=values.astype(np.float32),
         x=list(range(start, end)),
         y=points,
@@ -209,13 +209,13 @@ def _hover_texts(
     ]
 
 
-def _settling(cells: MapCells, span: tuple[int, int], frame: Frame) -> list[go.Scatter]:
+def _settling(cells: MapCells, span: tuple[int, int], frame: Frame) -> list[plot.Scatter]:
     """A line across each column below the point from which on its likeliest token stays; edged, for cells are dark."""
     places = [] if cells.settles_at is None else cells.settles_at[slice(*span)].tolist()
     x = [edge for pos in range(span[0], span[0] + len(places)) for edge in (pos - 0.5, pos + 0.5, None)]
     y = [edge for place in places for edge in (place - 0.5, place - 0.5, None)]
     return [
-        go.Scatter(
+        plot.Scatter(
             x=x or [None],
             y=y or [None],
             mode="lines",

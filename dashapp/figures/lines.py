@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.attention import Direction, Head
+from dashapp.figures import plot
 from dashapp.figures.attention import token_names, weight
 from dashapp.figures.theme import MONO, Frame, ThemeName, framed
 
@@ -45,7 +45,7 @@ def token_lines(
     direction: Direction,
     texts: Sequence[str],
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """Lines between a token and those listed. listed: positions [row], in the order of the text, `pos` among them.
 
     The token that looks stands on the left, those looked at on the right.
@@ -60,7 +60,7 @@ def token_lines(
             [_sentence(heads, int(row), names, int(listed[row]), pos, looks=looks) for row in rows] if is_end else None
         )
         columns.append(
-            go.Scatter(
+            plot.Scatter(
                 x=np.full(len(rows), side),
                 y=rows,
                 customdata=listed.tolist(),
@@ -121,7 +121,7 @@ def name_of(of: Head | None) -> str:
     return "mean of all heads" if of is None else f"layer {of.layer}, head {of.head}"
 
 
-def _ribbons(each: HeadLines, here: int, *, looks: bool, colour: str, lane: tuple[float, float]) -> go.Scatter:
+def _ribbons(each: HeadLines, here: int, *, looks: bool, colour: str, lane: tuple[float, float]) -> plot.Scatter:
     """A four-cornered band for each weight that can be seen. lane: its middle, from the row's, and its width."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -130,7 +130,7 @@ def _ribbons(each: HeadLines, here: int, *, looks: bool, colour: str, lane: tupl
         left, right = (end + lane[0] for end in ((here, int(row)) if looks else (int(row), here)))
         x += [0, 1, 1, 0, 0, None]
         y += [left - half, right - half, right + half, left + half, left - half, None]
-    return go.Scatter(
+    return plot.Scatter(
         x=x or [None],
         y=y or [None],
         mode="lines",

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.logit_lens import Lens
+from dashapp.figures import plot
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
 from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import TEXT_SIZE, Frame, framed
@@ -34,7 +34,7 @@ MARK: Final = "▸"  # the favourite, wherever it stands
 
 def lens_figure(
     lens: Lens, *, names: Mapping[int, str], followed: Sequence[str], after: str, measure: Measure, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """A row a point of the stream, embeddings at the bottom; its likeliest tokens as cells, coloured by probability.
 
     names: id → text, of all that the lens shows. followed: what each token of `lens.followed` is, the favourite first.
@@ -58,9 +58,9 @@ def lens_figure(
     return figure
 
 
-def _cells(lens: Lens, names: Mapping[int, str], n_point: int, frame: Frame) -> go.Heatmap:
+def _cells(lens: Lens, names: Mapping[int, str], n_point: int, frame: Frame) -> plot.Heatmap:
     ids, probs = _shown(lens, frame)
-    return go.Heatmap(
+    return plot.Heatmap(
         z=probs,
         zmin=0,
         zmax=1,
@@ -83,7 +83,7 @@ def _shown(lens: Lens, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     return lens.top_ids[:, :n_shown], lens.top_probs[:, :n_shown]
 
 
-def _cell_texts(lens: Lens, names: Mapping[int, str], frame: Frame) -> go.Scatter:
+def _cell_texts(lens: Lens, names: Mapping[int, str], frame: Frame) -> plot.Scatter:
     ids, probs = _shown(lens, frame)
     return texts_on_cells(
         [[_cell_text(int(token), lens, names, frame) for token in row] for row in ids], probs, frame.amount_scale
@@ -105,7 +105,7 @@ def _cell_sentence(lens: Lens, names: Mapping[int, str], point: int, column: int
     )
 
 
-def _lines(lens: Lens, texts: Sequence[str], measure: Measure, frame: Frame) -> list[go.Scatter]:
+def _lines(lens: Lens, texts: Sequence[str], measure: Measure, frame: Frame) -> list[plot.Scatter]:
     """One measure along the points: a line a followed token, or one for all."""
     colours = frame.colours
     if measure in ("kl", "entropy"):
@@ -132,8 +132,8 @@ def _information(lens: Lens, measure: Measure, frame: Frame) -> np.ndarray:
     return (lens.kl_bits if measure == "kl" else lens.entropy_bits) * frame.per_bit
 
 
-def _line(values: np.ndarray, name: str, sentence: str, line: dict[str, Any], symbol: str) -> go.Scatter:
-    return go.Scatter(
+def _line(values: np.ndarray, name: str, sentence: str, line: dict[str, Any], symbol: str) -> plot.Scatter:
+    return plot.Scatter(
         x=values,
         y=np.arange(len(values)),
         xaxis="x2",
@@ -146,16 +146,16 @@ def _line(values: np.ndarray, name: str, sentence: str, line: dict[str, Any], sy
     )
 
 
-def _settling(lens: Lens, n_point: int, frame: Frame) -> go.Scatter:
+def _settling(lens: Lens, n_point: int, frame: Frame) -> plot.Scatter:
     """A dashed line below the point from which on the likeliest token stays."""
     place = lens.settles_at - 0.5
     dashed = {"color": frame.colours.edge, "width": 2, "dash": "dash"}
-    return go.Scatter(x=[-0.5, n_point], y=[place, place], mode="lines", line=dashed, hoverinfo="skip")
+    return plot.Scatter(x=[-0.5, n_point], y=[place, place], mode="lines", line=dashed, hoverinfo="skip")
 
 
-def _axes(figure: go.Figure, n_point: int, lens: Lens, frame: Frame) -> None:
+def _axes(figure: plot.Figure, n_point: int, lens: Lens, frame: Frame) -> None:
     n_shown = _shown(lens, frame)[0].shape[1]
-    style = figure.layout.xaxis.to_plotly_json()
+    style = figure.layout.xaxis
     figure.update_layout(
         xaxis2=style,
         margin={"l": 64 if frame.is_narrow else 116, "r": 12, "t": ABOVE, "b": BELOW + _legend_height(frame)},
@@ -198,7 +198,7 @@ def _legend_place(frame: Frame) -> dict[str, Any]:
     return {"y": 1, "yanchor": "bottom"}
 
 
-def _measure_axis(figure: go.Figure, lens: Lens, measure: Measure, frame: Frame) -> None:
+def _measure_axis(figure: plot.Figure, lens: Lens, measure: Measure, frame: Frame) -> None:
     if measure == "probability":
         figure.update_layout(xaxis2={"title_text": "probability", "range": [-0.03, 1.03], "tickformat": "~%"})
         figure.update_layout(xaxis2={"tickvals": [0, 0.5, 1]})

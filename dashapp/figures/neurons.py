@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.activations import gelu
 from dashapp.analysis.neurons import Neuron, NeuronParts, Sparsity
+from dashapp.figures import plot
 from dashapp.figures.attribution import ADDED, signed
 from dashapp.figures.numbers import percent_label
 from dashapp.figures.theme import Frame, framed, room_for_numbers
@@ -19,7 +19,7 @@ ROW: Final = 20  # pixels of a bar
 LEFT: Final = 160  # of the names of neurons
 
 
-def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, str], frame: Frame) -> go.Figure:
+def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, str], frame: Frame) -> plot.Figure:
     """A neuron's activation at every token on the GELU curve, and the tokens that it promotes and suppresses.
 
     texts: of the tokens of the text. names: id → text, of the vocabulary's tokens in `shown`.
@@ -28,7 +28,7 @@ def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, st
     low, high = min(-4.5, float(shown.pre.min()) - 0.3), max(4.5, float(shown.pre.max()) + 0.3)
     x = np.linspace(low, high, 300)
     line = {"color": colours.edge, "width": 2}
-    curve = go.Scatter(x=x, y=gelu(x), mode="lines", line=line, hoverinfo="skip", customdata=[])
+    curve = plot.Scatter(x=x, y=gelu(x), mode="lines", line=line, hoverinfo="skip", customdata=[])
     hovers = [
         f"token {pos} ‘{label(text)}’: {before:.3g} before GELU, {after:.3g} after; {signed(added)} nats"
         for pos, (text, before, after, added) in enumerate(
@@ -36,7 +36,7 @@ def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, st
         )
     ]
     marker = {"color": colours.amount, "size": 8, "opacity": 0.6, "line": {"width": 0}}
-    points = go.Scatter(
+    points = plot.Scatter(
         x=shown.pre.tolist(),  # as lists, like the places: the browser rings the selected one
         y=shown.post.tolist(),
         mode="markers",
@@ -47,7 +47,7 @@ def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, st
     )
     ids = [*shown.promoted.tolist(), *shown.suppressed.tolist()[::-1]]
     by = np.concatenate([shown.promoted_by, shown.suppressed_by[::-1]])
-    bars = go.Bar(
+    bars = plot.Bar(
         x=by,
         y=list(range(len(ids))),
         orientation="h",
@@ -63,7 +63,7 @@ def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, st
     )
     summary = f"Neuron {shown.neuron} of layer {shown.layer} at {len(texts)} tokens, and the tokens it writes for."
     figure = framed(curve, points, bars, frame=frame, height=(2 if frame.is_narrow else 1) * 440, summary=summary)
-    style = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
+    style = figure.layout.xaxis, figure.layout.yaxis
     figure.update_layout(xaxis2=style[0], yaxis2=style[1], hovermode="closest", margin={"t": 24})
     reach = 1.6 * max(1e-6, float(np.abs(by).max()))  # with room for the words at the ends of the bars
     across, up = (
@@ -85,7 +85,7 @@ def neuron_figure(shown: Neuron, *, texts: Sequence[str], names: Mapping[int, st
     return figure
 
 
-def strongest_bars(found: NeuronParts, *, n_shown: int, over: str, frame: Frame) -> go.Figure:
+def strongest_bars(found: NeuronParts, *, n_shown: int, over: str, frame: Frame) -> plot.Figure:
     """A bar a neuron, those that add most to a logit difference first; over: the difference in words."""
     places = found.strongest(n_shown)
     values = np.array([found.added[place] for place in places])
@@ -102,14 +102,14 @@ def neuron_bars(
     title: str,
     summary: str,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """A signed bar a neuron. places: layer and number of each; values: float64 [neuron]; said: of each, on hover.
 
     title: what the axis shows.
     """
     names = [f"layer {layer}, neuron {neuron}" for layer, neuron in places]
     colours = frame.colours
-    bars = go.Bar(
+    bars = plot.Bar(
         x=values,
         y=list(range(len(values))),
         orientation="h",
@@ -132,7 +132,7 @@ def neuron_bars(
     return figure
 
 
-def sparsity_bars(found: Sparsity, frame: Frame) -> go.Figure:
+def sparsity_bars(found: Sparsity, frame: Frame) -> plot.Figure:
     """Two bars a layer: neurons above 0, and how many would hold as much; both as shares of the layer."""
     layers = list(range(len(found.active)))
     looks = (
@@ -144,7 +144,7 @@ def sparsity_bars(found: Sparsity, frame: Frame) -> go.Figure:
         ),
     )
     bars = [
-        go.Bar(
+        plot.Bar(
             x=layers,
             y=values,
             name=name,

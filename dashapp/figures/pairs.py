@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.pairs import Match, Sources, Writes
+from dashapp.figures import plot
 from dashapp.figures.attention import token_names, weight
 from dashapp.figures.attribution import signed
 from dashapp.figures.theme import MONO, Frame, framed, room_for_numbers
@@ -18,7 +18,7 @@ ROW: Final = 22  # pixels of a bar
 MOST_DIMENSIONS_TICKED: Final = 16
 
 
-def source_rows(found: Sources, *, texts: Sequence[str], frame: Frame) -> go.Figure:
+def source_rows(found: Sources, *, texts: Sequence[str], frame: Frame) -> plot.Figure:
     """A row a head and a token that it looks at, strongest first: bars as long as the weight, 0 to 1."""
     names = token_names(texts)
     rows = [f"{source.of.layer}.{source.of.head} → {names[source.key]}" for source in found.strongest]
@@ -27,7 +27,7 @@ def source_rows(found: Sources, *, texts: Sequence[str], frame: Frame) -> go.Fig
         f"{names[source.key]}, {weight(source.weight)}"
         for source in found.strongest
     ]
-    bars = go.Bar(
+    bars = plot.Bar(
         x=[source.weight for source in found.strongest],
         y=list(range(len(rows))),
         customdata=[[source.of.layer, source.of.head, source.key] for source in found.strongest],
@@ -54,7 +54,7 @@ def source_rows(found: Sources, *, texts: Sequence[str], frame: Frame) -> go.Fig
     return figure
 
 
-def match_bars(found: Match, *, order: np.ndarray, names: tuple[str, str], frame: Frame) -> go.Figure:
+def match_bars(found: Match, *, order: np.ndarray, names: tuple[str, str], frame: Frame) -> plot.Figure:
     """Why a query looks at a key: a bar a dimension of the head, in an order, and below it both vectors."""
     colours = frame.colours
     dimensions = [str(int(dimension)) for dimension in order]
@@ -64,7 +64,7 @@ def match_bars(found: Match, *, order: np.ndarray, names: tuple[str, str], frame
         f"{signed(float(found.products[i]))}"
         for dimension, i in zip(dimensions, order, strict=True)
     ]
-    bars = go.Bar(
+    bars = plot.Bar(
         x=np.arange(len(order)),
         y=products,
         hovertext=hover,
@@ -73,7 +73,7 @@ def match_bars(found: Match, *, order: np.ndarray, names: tuple[str, str], frame
     )
     vectors = np.stack([found.query[order], found.key[order]])
     limit = max(1e-6, float(np.abs(vectors).max()))
-    rows = go.Heatmap(
+    rows = plot.Heatmap(
         z=vectors,
         x=np.arange(len(order)),
         y=[0, 1],
@@ -117,13 +117,13 @@ def match_bars(found: Match, *, order: np.ndarray, names: tuple[str, str], frame
     return figure.update_xaxes(automargin=False).update_yaxes(automargin=False)
 
 
-def write_bars(found: Writes, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> go.Figure:
+def write_bars(found: Writes, *, texts: tuple[Sequence[str], Sequence[str]], frame: Frame) -> plot.Figure:
     """What a head would promote and suppress: bars to the right and, below them, to the left. texts: of both lists."""
     colours = frame.colours
     values = np.concatenate([found.promoted_by, found.suppressed_by[::-1]])
     names = [f"‘{label(text)}’" for text in (*texts[0], *reversed(texts[1]))]
     told = [signed(float(value)) for value in values]
-    bars = go.Bar(
+    bars = plot.Bar(
         x=values,
         y=list(range(len(values))),
         orientation="h",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.experiments.results import PARITY_TOLERANCE, Parity
+from dashapp.figures import plot
 from dashapp.figures.theme import Frame, framed
 
 FLOOR: Final = 1e-18  # drawn for no difference at all, which a logarithmic axis has no place for
@@ -16,7 +16,7 @@ MARKS: Final = {"resid": "circle", "pattern": "diamond", "logits": "square"}
 NAMES: Final = {"resid": "residual stream", "pattern": "attention weights", "logits": "logits"}
 
 
-def differences(parity: Parity | None, *, n_layer: int, frame: Frame) -> go.Figure:
+def differences(parity: Parity | None, *, n_layer: int, frame: Frame) -> plot.Figure:
     """Largest differences at each depth as shares of the largest value there, and the tolerance; without a result only
     the tolerances."""
     places = ["embeddings", *(f"layer {layer}" for layer in range(n_layer)), "logits"]
@@ -44,11 +44,11 @@ def differences(parity: Parity | None, *, n_layer: int, frame: Frame) -> go.Figu
     return figure
 
 
-def _marks(kind: str, depths: Sequence[int], shares: np.ndarray, places: list[str], frame: Frame) -> go.Scatter:
+def _marks(kind: str, depths: Sequence[int], shares: np.ndarray, places: list[str], frame: Frame) -> plot.Scatter:
     name = NAMES[kind]
     said = [f"{name}, {places[depth]}: {_said(float(share))}" for depth, share in zip(depths, shares, strict=True)]
     marker: dict[str, Any] = {"symbol": MARKS[kind], "size": 9, "color": frame.colours.amount}
-    return go.Scatter(
+    return plot.Scatter(
         x=list(depths),
         y=np.maximum(shares, FLOOR),
         mode="markers",
@@ -59,8 +59,8 @@ def _marks(kind: str, depths: Sequence[int], shares: np.ndarray, places: list[st
     )
 
 
-def _line(name: str, share: float, n_places: int, frame: Frame) -> go.Scatter:
-    return go.Scatter(
+def _line(name: str, share: float, n_places: int, frame: Frame) -> plot.Scatter:
+    return plot.Scatter(
         x=[-0.5, n_places - 0.5],
         y=[share, share],
         mode="lines",

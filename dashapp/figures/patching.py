@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.cells import ABOVE, bar_above, say_above, texts_on_cells
 from dashapp.figures.theme import MONO, TEXT_SIZE, ColourScale, Frame, framed
 from dashapp.figures.tokens import label, ticks
@@ -45,7 +45,7 @@ def effect_map(
     *,
     beside: np.ndarray | None = None,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """What each patch moved: float64 [row column] as cells, None before anything is computed; a cell is a patch.
 
     beside: what was estimated of each, for the hover.
@@ -56,7 +56,7 @@ def effect_map(
     limit = 1.0 if effects is None else max(1.0, float(np.nanmax(np.abs(effects), initial=0.0)))
     cells = np.full(shape, np.nan) if effects is None else effects
     scale = towards(shown.slot, frame)
-    heat = go.Heatmap(
+    heat = plot.Heatmap(
         z=cells,
         zmin=-limit,
         zmax=limit,
@@ -117,17 +117,17 @@ def _named(column: int, shown: MapOf) -> str:
     return f"head {column}" if shown.texts is None else f"token {column} ‘{label(shown.texts[column])}’"
 
 
-def _number(figure: go.Figure, effects: np.ndarray, limit: float, scale: ColourScale) -> None:
+def _number(figure: plot.Figure, effects: np.ndarray, limit: float, scale: ColourScale) -> None:
     known = np.nan_to_num(effects)
     numbers = [["" if np.isnan(value) else signed(value) for value in row] for row in effects]
     figure.add_trace(texts_on_cells(numbers, 0.5 + known / limit / 2, scale))
 
 
-def crosses(shown: MapOf, n_row: int, frame: Frame) -> go.Scatter:
+def crosses(shown: MapOf, n_row: int, frame: Frame) -> plot.Scatter:
     """A cross in each cell of a token without a counterpart, with the reason on hover."""
     assert shown.texts is not None, "heads are never refused"
     other = "b" if shown.slot == "a" else "a"
-    return go.Scatter(
+    return plot.Scatter(
         x=np.tile(np.asarray(shown.refused), n_row),
         y=np.repeat(np.arange(n_row), len(shown.refused)),
         mode="markers",
@@ -136,7 +136,7 @@ def crosses(shown: MapOf, n_row: int, frame: Frame) -> go.Scatter:
     )
 
 
-def label_cells(figure: go.Figure, shown: MapOf, shape: tuple[int, int], frame: Frame) -> None:
+def label_cells(figure: plot.Figure, shown: MapOf, shape: tuple[int, int], frame: Frame) -> None:
     """Axes of a map and what its colours are; of tokens as many labels as have room."""
     n_row, n_column = shape
     say_above(figure, shown.unit, frame)

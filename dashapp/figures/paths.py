@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.embeddings import BAR_HEIGHT, MAP_ROOM, MAP_ROOM_NARROW, colour_bar, map_shape, with_room_for_names
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
@@ -27,7 +27,7 @@ def path_map(
     shows_others: bool,
     revision: str,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """Paths [state pos 2]: a thin line a token, a mark at its end, and the selected token's drawn with every state.
 
     NaN for a token that is not placed. revision: while it stays the same, a redrawn map keeps its zoom.
@@ -36,10 +36,10 @@ def path_map(
     colours = frame.colours
     broken = np.concatenate([points, np.full((1, n_tokens, 2), np.nan, dtype=points.dtype)])  # a gap between tokens
     flat = broken.swapaxes(0, 1).reshape(-1, 2).astype(np.float32)
-    others = go.Scatter(
+    others = plot.Scatter(
         x=flat[:, 0], y=flat[:, 1], mode="lines", line={"color": colours.hairline, "width": 1}, hoverinfo="skip"
     )
-    ends = go.Scatter(
+    ends = plot.Scatter(
         x=points[-1, :, 0].tolist(),  # lists, for the browser looks a token's place up in them
         y=points[-1, :, 1].tolist(),
         mode="markers",
@@ -50,7 +50,7 @@ def path_map(
     )
     path = points[:, pos]
     names = state_names(n_states)
-    selected = go.Scatter(
+    selected = plot.Scatter(
         x=path[:, 0].tolist(),
         y=path[:, 1].tolist(),
         mode="lines+markers+text",
@@ -85,7 +85,7 @@ def step_map(
     is_fitted: bool,
     revision: str,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """One state of every token as dots, state `at` of points [state pos 2]; 42-steps.js shows the others in its place.
 
     NaN for a token that is not placed. is_fitted: each state is made to fill the map, or all have one extent. It is the
@@ -98,7 +98,7 @@ def step_map(
     shown = np.stack([_filling(state, across) for state in points]) if is_fitted else points
     names = [label(text, longest=10) for text in texts]
     named = [_named(state, texts, frame) for state in points]
-    dots = go.Scatter(
+    dots = plot.Scatter(
         x=_told(shown[at, :, 0]),
         y=_told(shown[at, :, 1]),
         mode="markers+text",

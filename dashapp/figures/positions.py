@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.embeddings import PCA
 from dashapp.analysis.positions import SumParts
+from dashapp.figures import plot
 from dashapp.figures.embeddings import FLATTEST, MAP_ROOM, MAP_ROOM_NARROW, colour_bar, map_shape
 from dashapp.figures.numbers import percent_label
 from dashapp.figures.space import Cloud, space
@@ -21,7 +21,7 @@ MOST_LINES: Final = 6
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # a cue besides colour
 
 
-def position_curve(found: PCA, *, n_tokens: int, dimensions: Dimensions, revision: str, frame: Frame) -> go.Figure:
+def position_curve(found: PCA, *, n_tokens: int, dimensions: Dimensions, revision: str, frame: Frame) -> plot.Figure:
     """The positions [pos component] along their first components, joined in their order.
 
     n_tokens: of the text; later positions stand in it nowhere and are drawn smaller.
@@ -51,7 +51,7 @@ def position_curve(found: PCA, *, n_tokens: int, dimensions: Dimensions, revisio
         figure = space(found.points, clouds, axes=titles, summary=summary, revision=revision, frame=frame, curve=True)
         figure.update_layout(meta={"summary": summary, "n_tokens": n_tokens})
         return figure
-    points = go.Scatter(
+    points = plot.Scatter(
         x=found.points[:, 0].tolist(),
         y=found.points[:, 1].tolist(),
         mode="lines+markers",
@@ -75,13 +75,13 @@ def position_curve(found: PCA, *, n_tokens: int, dimensions: Dimensions, revisio
     return figure
 
 
-def position_lines(table: np.ndarray, shown: Sequence[int], *, n_tokens: int, frame: Frame) -> go.Figure:
+def position_lines(table: np.ndarray, shown: Sequence[int], *, n_tokens: int, frame: Frame) -> plot.Figure:
     """Some dimensions of the positional embeddings [n_ctx d_model] over position, a line each."""
     colours = frame.colours
     inks = (colours.slot_a, colours.slot_b, colours.ink, colours.muted, colours.amount, colours.edge)
     positions = np.arange(len(table))
     lines = [
-        go.Scatter(
+        plot.Scatter(
             x=positions,
             y=table[:, dimension],
             mode="lines",
@@ -105,7 +105,7 @@ def position_lines(table: np.ndarray, shown: Sequence[int], *, n_tokens: int, fr
     return figure
 
 
-def sum_bars(parts: SumParts, *, texts: Sequence[str], frame: Frame) -> go.Figure:
+def sum_bars(parts: SumParts, *, texts: Sequence[str], frame: Frame) -> plot.Figure:
     """Squared length of each token's sum, stacked from its three parts; below zero where the two point apart."""
     colours = frame.colours
     stacks = (
@@ -114,7 +114,7 @@ def sum_bars(parts: SumParts, *, texts: Sequence[str], frame: Frame) -> go.Figur
         ("both together", parts.both, colours.muted, "x"),
     )
     bars = [
-        go.Bar(
+        plot.Bar(
             x=np.arange(len(texts)),
             y=values,
             name=name,

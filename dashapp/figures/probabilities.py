@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
@@ -32,12 +32,12 @@ def probability_bars(
     texts: Sequence[str],
     scale: Scale = "even",
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """A bar a run and token. ids: int64 [token]; probs: float64 [token] of each run; texts: of the tokens."""
     names = [label(text) for text in texts]
     sentences = [f"‘{name}’ comes next with probability {_list_of(probs, place)}" for place, name in enumerate(names)]
     bars = [
-        go.Bar(
+        plot.Bar(
             x=values,
             y=list(range(len(names))),
             orientation="h",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
+
+from dashapp.figures import plot
 
 Range = tuple[float, float]
 
@@ -19,18 +20,18 @@ SIDES = ("l", "r", "t", "b")
 class Shared:
     """A figure that shares its ranges. colours: those that reach further than it needs itself, by trace."""
 
-    figure: go.Figure
+    figure: plot.Figure
     colours: tuple[Range, ...]
 
 
-def with_ranges_of_both(figure: go.Figure, other: go.Figure) -> Shared:
+def with_ranges_of_both(figure: plot.Figure, other: plot.Figure) -> Shared:
     """A copy of `figure` whose amounts, colours and margins leave as much room as `figure` and `other` need.
 
     Shared are the axes along which bars grow and the colours of heatmaps; or, where a figure's metadata say `shared`,
     what they name: axes ("x", "y2", …), "colours". Axes of tokens, layers and neurons stay as they are. Cells that
     travel as bytes have the whole of their natural range anyway.
     """
-    copy = go.Figure(figure)
+    copy = figure.copy()
     named = (figure.layout.meta or {}).get("shared")
     for axis in sorted(set(_axes_of_bars(figure)) & set(_axes_of_bars(other))) if named is None else named:
         if axis != "colours":
@@ -40,15 +41,15 @@ def with_ranges_of_both(figure: go.Figure, other: go.Figure) -> Shared:
     return Shared(figure=copy, colours=tuple(colours))
 
 
-def has_ranges(figure: go.Figure) -> bool:
+def has_ranges(figure: plot.Figure) -> bool:
     """Whether a figure has any range to share. Colours from 0 to 1 are the same in every figure."""
     maps = [trace for trace in figure.data if _has_colours(trace) and (trace.zmin, trace.zmax) != (0, 1)]
     return bool(maps or any(_axes_of_bars(figure)) or (figure.layout.meta or {}).get("shared"))
 
 
-def _axes_of_bars(figure: go.Figure) -> Iterator[str]:
+def _axes_of_bars(figure: plot.Figure) -> Iterator[str]:
     for trace in figure.data:
-        if isinstance(trace, go.Bar):
+        if isinstance(trace, plot.Bar):
             yield (trace.xaxis or "x") if trace.orientation == "h" else (trace.yaxis or "y")
 
 
@@ -57,7 +58,7 @@ def _name(axis: str) -> str:
     return f"{axis[0]}axis{axis[1:]}"
 
 
-def _range(figure: go.Figure, axis: str) -> Range:
+def _range(figure: plot.Figure, axis: str) -> Range:
     """What an axis shows: the range it was given, or what its traces need, from zero on where they are bars."""
     given = figure.layout[_name(axis)].range
     if given is not None:
@@ -67,7 +68,7 @@ def _range(figure: go.Figure, axis: str) -> Range:
         if (trace[_name(axis[0])] or axis[0]) != axis or trace[axis[0]] is None:
             continue
         values = np.asarray(trace[axis[0]], dtype=np.float64)
-        is_bar = isinstance(trace, go.Bar)
+        is_bar = isinstance(trace, plot.Bar)
         low = min(low, float(np.nanmin(values)) * HEADROOM, 0.0 if is_bar else np.inf)
         high = max(high, float(np.nanmax(values)) * HEADROOM, 0.0 if is_bar else -np.inf)
     return low, high
@@ -79,7 +80,7 @@ def _union(one: Range, other: Range) -> Range:
     return (high, low) if one[0] > one[1] else (low, high)
 
 
-def _share_colours(figure: go.Figure, other: go.Figure) -> list[Range]:
+def _share_colours(figure: plot.Figure, other: plot.Figure) -> list[Range]:
     """Give the heatmaps of a figure the colours that those of another need too; returns the ranges that changed."""
     changed = []
     for ours, theirs in zip(figure.data, other.data, strict=False):
@@ -94,11 +95,11 @@ def _share_colours(figure: go.Figure, other: go.Figure) -> list[Range]:
 
 
 def _has_colours(trace: Any) -> bool:
-    is_map = isinstance(trace, go.Heatmap) and trace.zmin is not None and trace.zmax is not None
+    is_map = isinstance(trace, plot.Heatmap) and trace.zmin is not None and trace.zmax is not None
     return is_map and np.asarray(trace.z).dtype != np.uint8
 
 
-def _share_margins(figure: go.Figure, other: go.Figure) -> None:
+def _share_margins(figure: plot.Figure, other: plot.Figure) -> None:
     """The larger margin on each side; the figure grows by what it gains above and below, so that no cell shrinks."""
     before = figure.layout.margin
     wider = {side: max(before[side] or 0, other.layout.margin[side] or 0) for side in SIDES}

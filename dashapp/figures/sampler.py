@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import plotly.graph_objects as go
-
 from dashapp.analysis.sampler import SamplerRow, SamplerSteps
+from dashapp.figures import plot
 from dashapp.figures.numbers import percent, percent_label
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
@@ -34,7 +33,7 @@ class Column:
 
 def sampler_table(
     steps: SamplerSteps, rows: Sequence[SamplerRow], *, texts: Mapping[int, str], after: str, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """The steps from the logits to what is drawn with; all bars have one scale, from 0 to 1.
 
     rows: of `sampler_rows`. texts: of each token in them by id. after: the token that they would follow. A broken line
@@ -45,7 +44,7 @@ def sampler_table(
     """
     columns = _narrow_columns(steps, rows, frame.text) if frame.is_narrow else _wide_columns(steps, rows)
     hover = [_sentence(steps, row, texts) for row in rows]
-    traces: list[go.Bar | go.Scatter] = []
+    traces: list[plot.Bar | plot.Scatter] = []
     for i, column in enumerate(columns):
         axis = f"x{i + 1}" if i else "x"
         if column.shares is not None:
@@ -67,7 +66,7 @@ def sampler_table(
         margin={"l": NAMES_NARROW if frame.is_narrow else NAMES, "r": RIGHT, "t": HEAD, "b": 12},
         barmode="overlay",
         hovermode="y",
-        shapes=[*_cuts(rows, frame), *_outlines(rows, frame)],
+        shapes=[*_cuts(rows, frame), *_outlines(rows, frame)] or None,
     )
     return figure
 
@@ -145,11 +144,11 @@ def _final_column(steps: SamplerSteps, rows: Sequence[SamplerRow]) -> Column:
 # Drawn ----------------------------------------------------------------------------------------------------------------
 
 
-def _bars(shares: list[float], rows: Sequence[SamplerRow], axis: str, frame: Frame) -> go.Bar:
+def _bars(shares: list[float], rows: Sequence[SamplerRow], axis: str, frame: Frame) -> plot.Bar:
     """Thin bars below the numbers; those of several tokens together are hollow."""
     colours = frame.colours
     hollow = [row.token is None for row in rows]
-    return go.Bar(
+    return plot.Bar(
         x=shares,
         y=[i + BAR_BELOW for i in range(len(rows))],
         xaxis=axis,
@@ -166,10 +165,10 @@ def _bars(shares: list[float], rows: Sequence[SamplerRow], axis: str, frame: Fra
     )
 
 
-def _numbers(texts: list[str], rows: Sequence[SamplerRow], hover: list[str], axis: str, frame: Frame) -> go.Scatter:
+def _numbers(texts: list[str], rows: Sequence[SamplerRow], hover: list[str], axis: str, frame: Frame) -> plot.Scatter:
     """A column's texts, ending at its right edge; of what is cut in the weaker ink."""
     colours = frame.colours
-    return go.Scatter(
+    return plot.Scatter(
         x=[1] * len(rows),
         y=list(range(len(rows))),
         xaxis=axis,
@@ -183,7 +182,7 @@ def _numbers(texts: list[str], rows: Sequence[SamplerRow], hover: list[str], axi
     )
 
 
-def _place_columns(figure: go.Figure, columns: Sequence[Column], frame: Frame) -> None:
+def _place_columns(figure: plot.Figure, columns: Sequence[Column], frame: Frame) -> None:
     """Give each column its part of the width and its heading."""
     width = (1 - GAP * (len(columns) - 1)) / len(columns)
     plain: dict[str, Any] = {"range": [0, 1], "showgrid": False, "zeroline": False, "visible": False}

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.attention import Head
+from dashapp.figures import plot
 from dashapp.figures.attention import token_names, weight
 from dashapp.figures.theme import Frame, framed
 from dashapp.figures.tokens import ticks
 
 
-def sink_rows(given: np.ndarray, of: Head, *, texts: Sequence[str], frame: Frame) -> go.Figure:
+def sink_rows(given: np.ndarray, of: Head, *, texts: Sequence[str], frame: Frame) -> plot.Figure:
     """A bar a token: how much it gives to the first one in a head. given: float [pos], 0..1."""
     names = token_names(texts)
-    bars = go.Bar(
+    bars = plot.Bar(
         x=np.arange(len(names)),
         y=given,
         hovertext=[
@@ -35,12 +35,12 @@ def sink_rows(given: np.ndarray, of: Head, *, texts: Sequence[str], frame: Frame
     return figure
 
 
-def sink_heads(given: np.ndarray, *, frame: Frame) -> go.Figure:
+def sink_heads(given: np.ndarray, *, frame: Frame) -> plot.Figure:
     """A bar a head, layer after layer: how much it gives to the first token on average. given: float [layer head]."""
     n_layer, n_head = given.shape
     heads = [[layer, head] for layer in range(n_layer) for head in range(n_head)]
     values = given.ravel()
-    bars = go.Bar(
+    bars = plot.Bar(
         x=np.arange(len(values)),
         y=values,
         customdata=heads,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.theme import MONO, Frame, framed
 
 RING: Final = "ring"  # the trace that 40-panels.js moves to the selected point
@@ -42,7 +42,7 @@ def space(
     revision: str,
     frame: Frame,
     curve: bool = False,
-) -> go.Figure:
+) -> plot.Figure:
     """Points [pos 3], NaN for one that is not placed, in axes of the same scale. curve: they are joined in their order.
 
     revision: names what is shown; while it stays the same, a redrawn figure keeps how it was turned.
@@ -51,9 +51,9 @@ def space(
     drawn = [_cloud(points, cloud, frame) for cloud in clouds]
     if curve:
         line = {"color": colours.edge, "width": 2}
-        drawn.insert(0, go.Scatter3d(**_places(points), mode="lines", line=line, hoverinfo="skip"))
+        drawn.insert(0, plot.Scatter3d(**_places(points), mode="lines", line=line, hoverinfo="skip"))
     ring = {"symbol": "circle-open", "size": 14, "color": colours.selection, "line": {"width": 4}}
-    drawn.append(go.Scatter3d(x=[None], y=[None], z=[None], mode="markers", marker=ring, hoverinfo="skip", meta=RING))
+    drawn.append(plot.Scatter3d(x=[None], y=[None], z=[None], mode="markers", marker=ring, hoverinfo="skip", meta=RING))
     figure = framed(*drawn, frame=frame, height=HEIGHT_NARROW if frame.is_narrow else HEIGHT, summary=summary)
     axis: dict[str, Any] = {
         "color": colours.ink,
@@ -76,12 +76,12 @@ def space(
     return figure
 
 
-def _places(points: np.ndarray) -> dict[str, list[float]]:
+def _places(points: np.ndarray) -> dict[str, Any]:
     return {name: points[:, i].tolist() for i, name in enumerate("xyz")}
 
 
-def _cloud(points: np.ndarray, cloud: Cloud, frame: Frame) -> go.Scatter3d:
-    return go.Scatter3d(
+def _cloud(points: np.ndarray, cloud: Cloud, frame: Frame) -> plot.Scatter3d:
+    return plot.Scatter3d(
         **_places(points[cloud.which]),
         mode="markers+text",
         marker={**cloud.marker, "symbol": cloud.symbol},

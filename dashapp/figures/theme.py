@@ -6,11 +6,10 @@ Contrast of `ink`, `muted` and the texts on buttons with what they stand on is a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import plotly.graph_objects as go
+from dashapp.figures import plot
 
 ThemeName = Literal["light", "dark"]
 Units = Literal["bits", "nats"]
@@ -148,13 +147,13 @@ def css_variables() -> str:
     return "".join(blocks)
 
 
-def framed(*traces: go.Bar | go.Heatmap | go.Scatter, frame: Frame, height: int, summary: str) -> go.Figure:
+def framed(*traces: plot.Trace, frame: Frame, height: int, summary: str) -> plot.Figure:
     """A figure in the house's frame: no ground of its own, the same margins, the app's type.
 
     summary: what the figure shows in one sentence, kept in its metadata for screen readers.
     """
     colours = frame.colours
-    figure = go.Figure(traces)
+    figure = plot.Figure(traces)
     axis = {
         "gridcolor": colours.hairline,
         "linecolor": colours.hairline,
@@ -183,7 +182,7 @@ def framed(*traces: go.Bar | go.Heatmap | go.Scatter, frame: Frame, height: int,
     return figure
 
 
-def unfilled(frame: Frame, *, height: int, summary: str) -> go.Figure:
+def unfilled(frame: Frame, *, height: int, summary: str) -> plot.Figure:
     """The frame of a figure that is not there yet: without axes, which would have made-up numbers."""
     figure = framed(frame=frame, height=height, summary=summary)
     return figure.update_xaxes(visible=False).update_yaxes(visible=False)
@@ -200,28 +199,25 @@ def room_for_numbers(low: float, high: float, *, left: int, frame: Frame) -> lis
     return [low - room * (low < 0), high + room]
 
 
-def enlarged(figure: go.Figure, factor: float) -> go.Figure:
+def enlarged(figure: plot.Figure, factor: float) -> plot.Figure:
     """A figure with text so many times larger, and as much more room for it: margins and height grow with it."""
     if factor == 1:
         return figure
     layout = figure.layout
-    margins = {side: round(value * factor) for side, value in layout.margin.to_plotly_json().items()}
-    figure.update_layout(height=round(layout.height * factor), margin=margins)
-    drawn = {name: part for name, part in layout.to_plotly_json().items() if name != "meta"}
-    figure.update_layout(_larger_fonts(drawn, factor))
-    for trace in figure.data:
-        trace.update(_larger_fonts(trace.to_plotly_json(), factor))
+    layout.update(height=round(layout.height * factor))
+    layout.update(margin={side: round(value * factor) for side, value in layout.margin.items()})
+    for part in (layout, *figure.data):
+        _enlarge_fonts(part, factor)
     return figure
 
 
-def _larger_fonts(part: Mapping[str, Any], factor: float) -> dict[str, Any]:
-    """The font sizes in a part of a figure, enlarged, where they stand; nothing else of it."""
-    found: dict[str, Any] = {}
+def _enlarge_fonts(part: plot.Part, factor: float) -> None:
+    """Multiply every size of a font in a part of a figure."""
     for name, value in part.items():
-        if name.endswith("font") and isinstance(value, Mapping) and "size" in value:
-            found[name] = {"size": value["size"] * factor}
-        elif isinstance(value, Mapping):
-            found |= {name: below} if (below := _larger_fonts(value, factor)) else {}
-        elif isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
-            found[name] = [_larger_fonts(each, factor) for each in value]  # annotations
-    return found
+        if isinstance(value, plot.Part):
+            if name.endswith("font") and "size" in value:
+                value.update(size=value.size * factor)
+            _enlarge_fonts(value, factor)
+        elif isinstance(value, list) and value and isinstance(value[0], plot.Part):
+            for each in value:  # annotations
+                _enlarge_fonts(each, factor)

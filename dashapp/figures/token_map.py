@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from html import unescape
 from typing import Any, Final
 
-import plotly.graph_objects as go
-
+from dashapp.figures import plot
 from dashapp.figures.theme import MONO, TEXT_SIZE, Frame, framed
 from dashapp.figures.tokens import label, ticks
 
@@ -49,18 +48,18 @@ def point_axis(n_point: int, frame: Frame) -> Axis:
     return Axis("layer" if frame.is_narrow else "", names, places, [beside[place] for place in places])
 
 
-def token_map(cells: list[Any], *, across: Axis, rows: Axis, frame: Frame, summary: str, height: int) -> go.Figure:
+def token_map(cells: list[Any], *, across: Axis, rows: Axis, frame: Frame, summary: str, height: int) -> plot.Figure:
     """Heatmaps with labelled axes.
 
     Each axis is there twice: the cells lie on one that names every token and row without showing the names, for a
     hover says what its axis says there; an empty trace lies on the other, which shows the labels that have room.
     """
-    empty = go.Scatter(x=[None], y=[None], xaxis="x2", yaxis="y2", hoverinfo="skip")
+    empty = plot.Scatter(x=[None], y=[None], xaxis="x2", yaxis="y2", hoverinfo="skip")
     below = round(24 + 6.5 * max(len(unescape(name)) for name in across.labels))
     above = 56 if frame.is_narrow else 8
     figure = framed(*cells, empty, frame=frame, height=above + height + below, summary=summary)
     figure.update_layout(margin={"l": 64, "b": below, "r": 8, "t": above}, hovermode="closest")
-    style_x, style_y = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
+    style_x, style_y = figure.layout.xaxis, figure.layout.yaxis
     shown = {"overlaying": None, "showgrid": False, "zeroline": False, "tickfont_family": MONO, "tickfont_size": 12}
     figure.update_layout(xaxis2=style_x, yaxis2=style_y)
     figure.update_layout(
@@ -75,7 +74,7 @@ def token_map(cells: list[Any], *, across: Axis, rows: Axis, frame: Frame, summa
     return figure
 
 
-def crop(figure: go.Figure, *, n_tokens: int, pos: int, revision: str, frame: Frame) -> None:
+def crop(figure: plot.Figure, *, n_tokens: int, pos: int, revision: str, frame: Frame) -> None:
     """Show as many tokens as there is room for; a person's zoom stays while `revision` does."""
     start, end = window(n_tokens, pos, frame)
     figure.update_xaxes(range=[start - 0.5, max(end, start + 4) - 0.5])

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-import plotly.graph_objects as go
-
 from dashapp.analysis.vocabulary import Nearest
+from dashapp.figures import plot
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
 
@@ -16,7 +15,7 @@ BAR: Final = 22  # pixels
 
 def nearest_bars(
     found: Nearest, *, texts: Sequence[str], inputs: Collection[int], whose: str, frame: Frame
-) -> go.Figure:
+) -> plot.Figure:
     """The cosine of each of the nearest tokens as a bar, nearest first; those the vector is made of are hatched.
 
     texts: of `found.ids`. whose: the vector, in words.
@@ -25,7 +24,7 @@ def nearest_bars(
     is_input = [int(token) in inputs for token in found.ids]
     names = [label(text) for text in texts]
     signed = [f"{cosine:.4f}".replace("-", "−") for cosine in found.cosines]  # a name may have a hyphen of its own
-    bars = go.Bar(
+    bars = plot.Bar(
         x=found.cosines,
         y=list(range(len(names))),
         orientation="h",

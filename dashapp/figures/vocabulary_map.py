@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 
+from dashapp.figures import plot
 from dashapp.figures.embeddings import map_shape
 from dashapp.figures.theme import MONO, Frame, framed
 from dashapp.figures.tokens import label
@@ -43,14 +43,14 @@ def vocabulary_map(
     axes: tuple[str, str],
     revision: str,
     frame: Frame,
-) -> go.Figure:
+) -> plot.Figure:
     """Every token a dot: points float32 [token 2]. Diamonds are the prompt's tokens, int [pos], and their texts.
 
     near: a token, a star with its name, and its neighbours, circles. names: of the token and of each neighbour.
     states: float [layer 2], of one token on its way through the layers, joined and numbered; None for none.
     revision: while it stays the same, a redrawn map keeps its zoom.
     """
-    dots = go.Scattergl(
+    dots = plot.Scattergl(
         x=np.ascontiguousarray(points[:, 0]),
         y=np.ascontiguousarray(points[:, 1]),
         mode="markers",
@@ -77,11 +77,11 @@ def vocabulary_map(
     return figure
 
 
-def _prompt(points: np.ndarray, prompt: np.ndarray, texts: Sequence[str], frame: Frame) -> go.Scattergl:
+def _prompt(points: np.ndarray, prompt: np.ndarray, texts: Sequence[str], frame: Frame) -> plot.Scattergl:
     """A diamond for each token that the prompt has, once."""
     ids = np.unique(prompt)
     places = [np.flatnonzero(prompt == token) for token in ids]
-    return go.Scattergl(
+    return plot.Scattergl(
         x=points[ids, 0],
         y=points[ids, 1],
         mode="markers",
@@ -101,9 +101,9 @@ def _standing(where: np.ndarray) -> str:
     return f"at position{'s' if len(where) > 1 else ''} {told}{more}"
 
 
-def _near(points: np.ndarray, near: Neighbours, names: Sequence[str], frame: Frame) -> list[go.Scatter]:
+def _near(points: np.ndarray, near: Neighbours, names: Sequence[str], frame: Frame) -> list[plot.Scatter]:
     this, others = label(names[0]), [label(name) for name in names[1:]]
-    circles = go.Scatter(
+    circles = plot.Scatter(
         x=points[near.ids, 0].tolist(),
         y=points[near.ids, 1].tolist(),
         mode="markers",
@@ -115,7 +115,7 @@ def _near(points: np.ndarray, near: Neighbours, names: Sequence[str], frame: Fra
         ],
         hoverinfo="text",
     )
-    star = go.Scatter(
+    star = plot.Scatter(
         x=[float(points[near.token, 0])],
         y=[float(points[near.token, 1])],
         mode="markers+text",
@@ -140,10 +140,10 @@ def signed(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
-def _path(states: np.ndarray, frame: Frame) -> go.Scatter:
+def _path(states: np.ndarray, frame: Frame) -> plot.Scatter:
     """States from what enters layer 0 on, joined; each after the first has the number of the layer that it leaves."""
     hover = ["into layer 0", *(f"out of layer {layer}" for layer in range(len(states) - 1))]
-    return go.Scatter(
+    return plot.Scatter(
         x=states[:, 0].tolist(),
         y=states[:, 1].tolist(),
         mode="lines+markers+text",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from dashapp.analysis.writes import LargestDimensions, Writes
+from dashapp.figures import plot
 from dashapp.figures.activations import colour_limit
 from dashapp.figures.cells import ABOVE, bar_above, say_above
 from dashapp.figures.numbers import percent, percent_label
@@ -28,7 +28,7 @@ MOST_NAMED: Final = 24  # layers that have a number each
 ROW: Final = 24  # pixels of a dimension
 
 
-def write_bars(found: Writes, *, at: int | None, measure: Measure, frame: Frame) -> go.Figure:
+def write_bars(found: Writes, *, at: int | None, measure: Measure, frame: Frame) -> plot.Figure:
     """Two bars a layer, attention and MLP, and before them one of the embeddings, which are added to nothing.
 
     at: the token; without it, means over all tokens but the first (unless it is alone).
@@ -43,7 +43,7 @@ def write_bars(found: Writes, *, at: int | None, measure: Measure, frame: Frame)
         ("MLP", layers, values[found.mlp], {"color": colours.slot_b, "pattern": patterned}, 0.0, 0.4),
     )
     bars = [
-        go.Bar(
+        plot.Bar(
             x=x,
             y=y,
             name=name,
@@ -100,7 +100,7 @@ def sentence(name: str, place: int, value: float, measure: Measure) -> str:
     return text.replace("-", "−")
 
 
-def dimension_map(found: LargestDimensions, *, colour: Colour, frame: Frame) -> go.Figure:
+def dimension_map(found: LargestDimensions, *, colour: Colour, frame: Frame) -> plot.Figure:
     """A row a dimension, the largest on top, a column a point of the stream; and where each is largest, in words.
 
     colour: each value's share of the squared length of the stream at its point, or the value itself.
@@ -113,7 +113,7 @@ def dimension_map(found: LargestDimensions, *, colour: Colour, frame: Frame) -> 
     if colour == "value":
         limit = colour_limit(np.concatenate([found.values[:, :1], found.values], axis=1))
         rest |= {"zmin": -limit, "zmax": limit}
-    cells = go.Heatmap(
+    cells = plot.Heatmap(
         colorscale=frame.amount_scale if colour == "share" else frame.signed_scale,
         text=_words(found),
         hovertemplate="%{y}, %{x}: %{text} of the squared length<extra></extra>",
@@ -144,7 +144,7 @@ def _words(found: LargestDimensions) -> list[list[str]]:
     ]
 
 
-def _say_peaks(figure: go.Figure, found: LargestDimensions, frame: Frame) -> None:
+def _say_peaks(figure: plot.Figure, found: LargestDimensions, frame: Frame) -> None:
     """Beside each row its value where its share is largest, and where that is."""
     figure.update_layout(margin={"r": 216})
     place = {"xref": "paper", "x": 1, "xanchor": "left", "yanchor": "middle", "xshift": 8, "showarrow": False}

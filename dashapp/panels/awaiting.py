@@ -16,7 +16,7 @@ from dashapp import ids
 from dashapp.jobs.works import KINDS, Work, WorkState
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from dashapp.figures import plot
 
 PULSE_MS: Final = 400
 LONGEST_ASKER: Final = 100
@@ -46,7 +46,7 @@ def parts(panel: str, slot: ids.Slot) -> list[Component]:
     ]
 
 
-def marked(figure: go.Figure, work: Work, *, starts: bool = False) -> go.Figure:
+def marked(figure: plot.Figure, work: Work, *, starts: bool = False) -> plot.Figure:
     """A figure that tells the browser which work would complete it. starts: only when a person presses Start."""
     return figure.update_layout(meta={**(figure.layout.meta or {}), "awaits": work.key, "starts": starts})
 

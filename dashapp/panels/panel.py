@@ -29,7 +29,8 @@ from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
     import numpy as np
-    import plotly.graph_objects as go
+
+    from dashapp.figures import plot
 
 SelectionField = Literal[
     "pos", "key_pos", "layer", "head", "neuron", "target", "against", "n_prompt", "drawn_with", "branches", "pins"
@@ -120,7 +121,7 @@ class TextKnob:
 class Drawn:
     """What a panel shows. foot: one line on what was left out, pooled or unexplained, or a number of the whole."""
 
-    figure: go.Figure
+    figure: plot.Figure
     foot: str = ""
 
 

@@ -30,7 +30,7 @@ from dashapp.panels.patching import DIRECTION, SITE, SITE_NAMES, Question, quest
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from dashapp.figures import plot
 
 Show = Literal["tokens", "attention"]
 
@@ -108,7 +108,7 @@ def changed_looks(found: CellPatch) -> np.ndarray:
     return js_bits(found.looks.astype(np.float64), found.looks_patched.astype(np.float64))
 
 
-def _changed_looks(found: CellPatch | None, frame: Frame) -> go.Figure:
+def _changed_looks(found: CellPatch | None, frame: Frame) -> plot.Figure:
     """The same as a map; an empty figure while nothing is patched."""
     if found is None:
         return unfilled(frame, height=MAP_HEIGHT, summary="No patch is computed yet.")

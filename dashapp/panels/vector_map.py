@@ -20,7 +20,7 @@ from dashapp.panels.vectors import VECTORS, Which, chosen
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from dashapp.figures import plot
 
 Method = Literal["pca", "pca3", "umap"]
 Colour = Literal["position", "token", "part", "likeness"]
@@ -132,7 +132,7 @@ def _instead_of_umap(n_tokens: int) -> str:
     return f"UMAP needs at least {FEWEST} tokens and this text has {have}, so this is PCA."
 
 
-def _names_left_out(figure: go.Figure) -> str:
+def _names_left_out(figure: plot.Figure) -> str:
     names = [name for points in figure.data for name in points.text or ()]
     n_left_out = names.count("")
     return f"{n_left_out:,} of {len(names):,} names have no room and are told on hover." if n_left_out else ""

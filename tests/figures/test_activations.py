@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from dashapp.analysis.activations import (
@@ -19,6 +18,7 @@ from dashapp.analysis.activations import (
     gelu_exact_slope,
     gelu_slope,
 )
+from dashapp.figures import plot
 from dashapp.figures.activations import gelu_curve, neuron_map, norm_map
 from dashapp.figures.theme import THEMES, Frame
 from dashapp.figures.token_map import point_name, window
@@ -174,7 +174,7 @@ def test_zoom_is_kept_while_the_trace_and_the_layer_stay() -> None:
 # The stream ----------------------------------------------------------------------------------------------------------
 
 
-def norms_drawn(against: str = "zero", *, n_point: int = 5, n_tokens: int = 4, frame: Frame = WIDE) -> go.Figure:
+def norms_drawn(against: str = "zero", *, n_point: int = 5, n_tokens: int = 4, frame: Frame = WIDE) -> plot.Figure:
     return norm_map(
         lengths(n_point, n_tokens),
         texts=[f"t{pos}" for pos in range(n_tokens)],

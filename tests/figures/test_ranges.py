@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
+from dashapp.figures import plot
 from dashapp.figures.ranges import has_ranges, with_ranges_of_both
 from dashapp.figures.theme import Frame, framed
 
 FRAME = Frame(theme="light")
 
 
-def bars(values: list[float], *, axis: str = "y", **axis_options: Any) -> go.Figure:
+def bars(values: list[float], *, axis: str = "y", **axis_options: Any) -> plot.Figure:
     places = list(range(len(values)))
     across = {"x": values, "y": places, "orientation": "h"} if axis == "x" else {"x": places, "y": values}
-    figure = framed(go.Bar(**across), frame=FRAME, height=300, summary="Bars.")
+    figure = framed(plot.Bar(**across), frame=FRAME, height=300, summary="Bars.")
     figure.update_layout({f"{axis}axis": axis_options})
     return figure
 
 
-def cells(z: np.ndarray, limit: float | None, *, low: float = 0) -> go.Figure:
+def cells(z: np.ndarray, limit: float | None, *, low: float = 0) -> plot.Figure:
     reach = {} if limit is None else {"zmin": low, "zmax": limit}
-    return framed(go.Heatmap(z=z, **reach), frame=FRAME, height=300, summary="Cells.")
+    return framed(plot.Heatmap(z=z, **reach), frame=FRAME, height=300, summary="Cells.")
 
 
 def test_bars_without_a_range_reach_as_far_as_the_longest_of_both() -> None:
@@ -52,9 +52,9 @@ def test_a_range_that_runs_backwards_goes_on_doing_so() -> None:
 
 
 def test_second_axes_are_found_by_their_names() -> None:
-    def curve_and_counts(most: float) -> go.Figure:
-        counts = go.Bar(x=[0, 1], y=[1, most], yaxis="y2")
-        figure = framed(go.Scatter(x=[0, 1], y=[0, 5]), counts, frame=FRAME, height=300, summary="Both.")
+    def curve_and_counts(most: float) -> plot.Figure:
+        counts = plot.Bar(x=[0, 1], y=[1, most], yaxis="y2")
+        figure = framed(plot.Scatter(x=[0, 1], y=[0, 5]), counts, frame=FRAME, height=300, summary="Both.")
         figure.update_layout(yaxis2={"anchor": "x"})
         return figure
 
@@ -86,8 +86,8 @@ def test_bytes_beside_weights_are_not_one_scale() -> None:
 
 
 def test_a_figure_may_name_what_it_shares() -> None:
-    def lines(high: float, *shared: str) -> go.Figure:
-        figure = framed(go.Scatter(x=[0, 1], y=[0, high]), frame=FRAME, height=300, summary="Lines.")
+    def lines(high: float, *shared: str) -> plot.Figure:
+        figure = framed(plot.Scatter(x=[0, 1], y=[0, high]), frame=FRAME, height=300, summary="Lines.")
         figure.update_layout(meta={"summary": "Lines.", "shared": list(shared)})
         return figure
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from dashapp.analysis.sampler import sampler_rows, steps_of
+from dashapp.figures import plot
 from dashapp.figures.sampler import sampler_table
 from dashapp.figures.theme import THEMES, Frame, ThemeName
 from dashapp.model.sampling import SamplingSettings
@@ -28,22 +28,22 @@ def table(
     text: float = 1,
     theme: ThemeName = "light",
     logits: np.ndarray = LOGITS,
-) -> go.Figure:
+) -> plot.Figure:
     steps = steps_of(logits, settings, followed=followed)
     rows = sampler_rows(steps, n_first=n_first)
     frame = Frame(theme=theme, is_narrow=is_narrow, text=text)
     return sampler_table(steps, rows, texts=TEXTS, after=" the", frame=frame)
 
 
-def columns(figure: go.Figure) -> list[list[str]]:
-    return [list(trace.text) for trace in figure.data if isinstance(trace, go.Scatter)]
+def columns(figure: plot.Figure) -> list[list[str]]:
+    return [list(trace.text) for trace in figure.data if isinstance(trace, plot.Scatter)]
 
 
-def bars(figure: go.Figure) -> list[list[float]]:
-    return [list(trace.x) for trace in figure.data if isinstance(trace, go.Bar)]
+def bars(figure: plot.Figure) -> list[list[float]]:
+    return [list(trace.x) for trace in figure.data if isinstance(trace, plot.Bar)]
 
 
-def heads(figure: go.Figure) -> list[str]:
+def heads(figure: plot.Figure) -> list[str]:
     return [annotation.text for annotation in figure.layout.annotations]
 
 
@@ -84,7 +84,7 @@ def test_bars_are_the_probabilities_on_one_scale_and_logits_have_none() -> None:
     assert {tuple(axis.range) for axis in axes} == {(0, 1)}
     domains = [axis.domain for axis in axes]
     assert all(left[1] < right[0] for left, right in pairwise(domains))
-    assert [trace.xaxis for trace in figure.data if isinstance(trace, go.Bar)] == ["x2", "x3", "x4", "x5", "x6"]
+    assert [trace.xaxis for trace in figure.data if isinstance(trace, plot.Bar)] == ["x2", "x3", "x4", "x5", "x6"]
 
 
 def test_a_broken_line_stands_at_each_cut_and_amber_around_what_came() -> None:

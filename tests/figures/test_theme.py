@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 import pytest
 
+from dashapp.figures import plot
 from dashapp.figures.theme import (
     TEXT_FACTORS,
     THEMES,
@@ -56,8 +56,8 @@ def test_the_stylesheet_has_every_colour_of_both_themes() -> None:
 
 
 def test_larger_text_has_as_much_more_room() -> None:
-    def figure() -> go.Figure:
-        bars = go.Bar(x=[1], y=["a"], textfont={"size": 10})
+    def figure() -> plot.Figure:
+        bars = plot.Bar(x=[1], y=["a"], textfont={"size": 10})
         drawn = framed(bars, frame=Frame(theme="light"), height=100, summary="One bar.")
         drawn.add_annotation(text="plain")
         return drawn.add_annotation(text="small", font={"size": 8})

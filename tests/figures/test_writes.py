@@ -41,7 +41,7 @@ def test_bars_are_attention_and_mlp_of_each_layer_beside_each_other_and_the_embe
     assert (list(embeddings.y), list(attention.y), list(mlp.y)) == ([0.1], [-0.2, 0.25], [0.6, 0.25])
     assert attention.offset + attention.width == mlp.offset == 0
     assert mlp.marker.pattern.shape  # no colour needed
-    assert not attention.marker.pattern.shape
+    assert not attention.marker.pattern
     assert figure.layout.yaxis.title.text == "share of the last stream"
     assert list(figure.layout.xaxis.ticktext) == ["embeddings", "0", "1"]
     assert figure.layout.meta["n_layer"] == 2

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from dash import no_update
 from dash.exceptions import PreventUpdate
 from flask import Flask
 
 from dashapp.door.visitors import tell_visitors_apart
+from dashapp.figures import plot
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import WORKS, Seen, Work, Works
 from dashapp.model.opened import Models
@@ -38,7 +38,7 @@ def draw_small(
     trace: Trace, *, layer: int | None, how: str, frame: Frame, result: Mapping[str, np.ndarray] | None
 ) -> Drawn:
     drawn = [0.0] if result is None else result["points"].tolist()
-    return Drawn(figure=go.Figure(go.Scatter(y=drawn), {"meta": {"summary": "Small."}}), foot=how)
+    return Drawn(figure=plot.Figure([plot.Scatter(y=drawn)], {"meta": {"summary": "Small."}}), foot=how)
 
 
 def work_small(trace: Trace, *, layer: int | None, how: str) -> Work | None:

@@ -16,6 +16,7 @@ from dashapp.panels.panel import Panel, chosen_by, draw, layout, work_of
 from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
 from tests.panels.test_panel import views
+from tests.plotly import taken_by_plotly
 
 if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
@@ -53,7 +54,7 @@ def test_a_panel_of_pairs_draws_at_every_extreme(traces: dict[str, tuple[Trace, 
     n_drawn = 0
     for view in pair_views(panel, a, b):
         try:
-            figure = json.loads(draw(panel, a, view, other=b).figure.to_json())
+            figure = taken_by_plotly(draw(panel, a, view, other=b).figure)
         except OtherPlaces:  # patterns of uneven prompts, with a test of their own
             continue
         n_drawn += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import dashapp
 from dashapp.panels.catalogue import PANELS
 from dashapp.panels.panel import Panel, draw
 from dashapp.traces.record import Trace
+from tests.plotly import taken_by_plotly
 
 if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
@@ -64,7 +64,7 @@ def views(panel: Panel, trace: Trace) -> Iterator[dict[str, Any]]:
 def test_a_panel_draws_at_every_extreme(traces: dict[str, Trace], name: str, prompt: str) -> None:
     for view in views(PANELS[name], traces[prompt]):
         drawn = draw(PANELS[name], traces[prompt], view)
-        figure = json.loads(drawn.figure.to_json())
+        figure = taken_by_plotly(drawn.figure)
         assert figure["data"], view
         assert figure["layout"]["meta"]["summary"].endswith("."), view
 

@@ -41,9 +41,14 @@ class RandomWeights:
 
 @pytest.fixture(scope="module")
 def trace() -> Trace:
+    return random_trace(SHAPE.n_ctx)
+
+
+def random_trace(n_tokens: int) -> Trace:
+    """Random numbers where a trace of the 124M shape has numbers, within the bounds that they have by what they are."""
     generator = np.random.default_rng(0)
     arrays = {}
-    for name, shape in tensor_shapes(SHAPE, SHAPE.n_ctx).items():
+    for name, shape in tensor_shapes(SHAPE, n_tokens).items():
         dtype = TENSORS[name].dtype
         if dtype.kind == "f":
             arrays[name] = generator.standard_normal(shape, dtype=np.float32)
@@ -58,11 +63,11 @@ def trace() -> Trace:
     return new_trace(arrays, metadata, weights=RandomWeights())
 
 
-def views(name: str) -> list[dict[str, Any]]:
+def views(name: str, *, pos: int = POS, n_prompt: int = SHAPE.n_ctx) -> list[dict[str, Any]]:
     """Views in which all knobs are turned at once, so that few of them show every option, of a late token."""
     knobs = (PANELS | PAIR_PANELS)[name].knobs
     n_views = max([len(knob.options) for knob in knobs], default=1)
-    place = {"pos": POS, "layer": LAYER, "head": HEAD, "target": 262, "against": 50_000, "n_prompt": SHAPE.n_ctx}
+    place = {"pos": pos, "layer": LAYER, "head": HEAD, "target": 262, "against": 50_000, "n_prompt": n_prompt}
     looks = {"theme": "light", "text": 1, "narrow": False}
     turned = [{knob.name: [*knob.options][i % len(knob.options)] for knob in knobs} for i in range(n_views)]
     return [{**looks, **place, "knobs": options} for options in turned]
@@ -91,8 +96,8 @@ def test_no_figure_of_two_long_prompts_passes_two_megabytes(name: str, trace: Tr
 
 def with_other_tokens(trace: Trace) -> Trace:
     """The same numbers under tokens that partly differ."""
-    ids = trace.token_ids.copy()
-    ids[500:510] = ids[490:500]
-    ids[700:1023] = ids[701:1024]
+    ids, n = trace.token_ids.copy(), trace.n_tokens
+    ids[n // 2 : n // 2 + 10] = ids[n // 2 - 10 : n // 2]
+    ids[700 * n // 1024 : n - 1] = ids[700 * n // 1024 + 1 : n]
     tensors = {name: trace.read(name) for name in TENSORS} | {"token_ids": ids}
     return new_trace(tensors, trace.metadata, weights=trace.weights)
