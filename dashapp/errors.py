@@ -806,12 +806,15 @@ class JobTimedOut(JobError):
 
 
 class JobOutOfMemory(JobError):
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(
-            "A job may take only so much memory, so that it cannot bring down the server.",
-            f"This one asked for more than {limit_bytes / 1e6:,.0f} MB.",
-            "Try again with a shorter prompt or a smaller model, or raise DASHAPP_JOB_MEMORY.",
-        )
+    def __init__(self, limit_bytes: int | None) -> None:
+        """limit_bytes: what it might take; None where it was a GPU's memory that did not suffice."""
+        rule = "A job may take only so much memory, so that it cannot bring down the server."
+        shorter = "Try again with a shorter prompt or a smaller model"
+        if limit_bytes is None:
+            super().__init__(rule, "This one asked for more than the GPU has free.", f"{shorter}.")
+        else:
+            asked = f"This one asked for more than {limit_bytes / 1e6:,.0f} MB."
+            super().__init__(rule, asked, f"{shorter}, or raise DASHAPP_JOB_MEMORY.")
 
 
 class JobStopped(JobError):

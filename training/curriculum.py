@@ -167,7 +167,7 @@ def two_names(rng: Random, split: Split, *, giver_first: bool | None = None, tem
 
     `giver_first`: whether the giver is the first of the two names; at random when absent, in training less often, for
     the model is quick to answer with the second name and slow to see that it was the giver's. `template`: one of the
-    split's when absent, in training as often a free frame.
+    split's when absent, in training in two of five a free frame.
     """
     a, b = two_of(rng, split)
     if giver_first is None:

@@ -16,12 +16,9 @@ from dashapp.errors import JobOutOfMemory
 from dashapp.model.memory import WORKING_BYTES, available_memory
 
 STATUS: Final = Path("/proc/self/status")
-# How PyTorch's allocators, on a processor and on a GPU, begin the RuntimeError that stands for Python's MemoryError.
-TORCH_REFUSALS: Final = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "DefaultCPUAllocator: not enough memory",
-    "out of memory",
-)
+# How PyTorch's allocators say what Python calls a MemoryError: on a processor, and on a GPU.
+TORCH_REFUSALS: Final = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+GPU_REFUSAL: Final = "out of memory"
 
 
 @contextmanager
@@ -42,14 +39,18 @@ def bounded_memory(limit_bytes: int | None) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_refused_memory(error):
             raise
-        raise JobOutOfMemory(allowed_bytes) from error
+        raise JobOutOfMemory(None if _is_of_gpu(error) else allowed_bytes) from error
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def is_refused_memory(error: Exception) -> bool:
     """Whether an error says that memory was refused."""
-    return isinstance(error, MemoryError) or any(refusal in str(error) for refusal in TORCH_REFUSALS)
+    return _is_of_gpu(error) or isinstance(error, MemoryError) or any(each in str(error) for each in TORCH_REFUSALS)
+
+
+def _is_of_gpu(error: Exception) -> bool:
+    return not isinstance(error, MemoryError) and GPU_REFUSAL in str(error)
 
 
 def _held_bytes() -> int | None:

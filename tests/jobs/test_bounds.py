@@ -43,5 +43,6 @@ def test_other_errors_pass_and_the_limits_of_before_are_back() -> None:
 
 
 def test_a_gpu_that_is_full_is_told_as_memory_too() -> None:
-    with pytest.raises(JobOutOfMemory), bounded_memory(LIMIT_BYTES):
+    with pytest.raises(JobOutOfMemory, match="than the GPU has free") as told, bounded_memory(LIMIT_BYTES):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+    assert "DASHAPP_JOB_MEMORY" not in str(told.value)  # which bounds another memory
