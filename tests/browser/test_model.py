@@ -84,7 +84,9 @@ def test_a_panel_tells_its_formula(page: Page, served: Served) -> None:
 def test_the_cache_is_cleared_after_one_question_and_pages_say_so(page: Page, served: Served) -> None:
     open_model(page, served)
     cache = region(page, "Cache")
-    expect(cache).to_contain_text(re.compile(r"\d+ traces?, \d+ runs? and \d+ results?: [\d,.]+ MB of at most"))
+    expect(cache).to_contain_text(
+        re.compile(r"\d+ traces?, \d+ runs?, \d+ results? and \d+ files?: [\d,.]+ MB of at most")
+    )
     cache.get_by_role("button", name="Clear the cache").click()
     expect(cache.get_by_role("status")).to_contain_text(re.compile(r"Clear \d+ traces?, .* MB\)\?"))
     cache.get_by_role("button", name="No").click()

@@ -46,6 +46,7 @@ def views(panel: Panel, trace: Trace) -> Iterator[dict[str, Any]]:
         "n_prompt": {1, trace.n_tokens},
         "branches": (None, {"n_typed": 1, "keys": []}),
         "drawn_with": (None, {"temperature": 0.7, "top_k": 7, "seed": 2**70}),
+        "pins": ("", "0-0"),
     }
     knobs = [[(knob.name, option) for option in knob.options] for knob in panel.knobs]
     fields = [[(field, end) for end in ends[field]] for field in panel.reads]
