@@ -35,7 +35,7 @@ PHASES = (
 MATRIX_RATES = (0.004, 0.006, 0.006)
 OTHER_RATE = 1.5e-3  # Adam: embeddings, norms, biases
 WARM_UP_STEPS = 100
-FALL = 0.5  # share of the time over which the rates fall to zero
+FALL = 0.6  # share of the time over which the rates fall to zero
 
 
 def phase_at(progress: float) -> Phase:

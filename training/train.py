@@ -99,7 +99,8 @@ def gradient_of(parameter: Tensor) -> Tensor:
 class Trainer:
     """Model, optimiser, random streams and clock: all that a checkpoint must hold.
 
-    start: folder of weights to go on from instead of random ones; it stands for the first phase.
+    start: folder of weights to go on from instead of random ones; it stands for the first phase. is_sketched: the heads
+    of these weights were set against names by an earlier run, and keep what they have learned since.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Trainer:
         is_bfloat16: bool = False,
         config: GPT2Config = DEMO_CONFIG,
         start: Path | None = None,
+        is_sketched: bool = False,
     ) -> None:
         self.corpus, self.device, self.total_s, self.is_bfloat16 = corpus, device, minutes * 60, is_bfloat16
         model = load_model(Weights.open(start), device="cpu") if start else initial_model(config, seed)
@@ -121,7 +123,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         counts = np.bincount(np.concatenate(corpus.training), minlength=config.d_vocab)
         self.frequent = torch.from_numpy(np.sort(np.argsort(-counts, kind="stable")[:N_FREQUENT]).copy())
-        self.step, self.n_token, self.has_name_heads = 0, 0, False
+        self.step, self.n_token, self.has_name_heads = 0, 0, is_sketched
         self.skipped_s = PHASES[0].until * self.total_s if start else 0.0
         self.elapsed_s = self.skipped_s  # a place in the schedule
 
@@ -258,6 +260,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("/tmp/train/demo"), help="folder of the exported model")
     parser.add_argument("--work", type=Path, default=Path("/tmp/train/run"), help="folder of checkpoint and log")
     parser.add_argument("--start", type=Path, help="folder of weights that stand for the first phase")
+    parser.add_argument("--sketched", action="store_true", help="--start has its heads set against names already")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--minutes", type=float, default=120.0, help="training time, resumed parts included")
     parser.add_argument("--threads", type=int, default=2)
@@ -282,6 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
         device=options.device,
         is_bfloat16=options.bfloat16,
         start=options.start,
+        is_sketched=options.sketched,
     )
     train(trainer, options.work, options.out)
     return 0

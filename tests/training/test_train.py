@@ -104,6 +104,18 @@ def test_weights_to_go_on_from_stand_for_the_first_phase(tmp_path: Path) -> None
     assert phase_at(trainer.progress + 1e-9) is PHASES[1]
     for name, parameter in model.named_parameters():
         assert torch.equal(trainer.model.get_parameter(name), parameter.half().float()), name
+    assert not trainer.has_name_heads
+
+
+@pytest.mark.usefixtures("one_phase")
+def test_heads_that_an_earlier_run_set_against_names_are_left_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.train.write_against", lambda *_args: pytest.fail("the heads were set again"))
+    save_model(initial_model(SMALL, seed=1), tmp_path)
+    books = tuple(np.random.default_rng(book).integers(0, 50_256, 700).astype(np.uint16) for book in range(2))
+    corpus = Corpus(training=books, held_out=books)
+    Trainer(corpus, seed=0, minutes=1, start=tmp_path, is_sketched=True).train_step()
 
 
 def test_heads_that_write_against_keep_their_gaze_and_write_the_opposite_of_what_they_see() -> None:
