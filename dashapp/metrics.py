@@ -81,6 +81,11 @@ class Metrics:
             "dashapp_store_limit_bytes", "Most that it may hold.", lambda: source.store.stats().limit_bytes or math.inf
         )
         self._gauge("dashapp_store_traces", "Traces that it holds.", lambda: source.store.stats().n_traces)
+        self._gauge(
+            "dashapp_store_evicted",
+            "Traces, runs, results and files that had to go for others, since the cache began.",
+            lambda: source.store.stats().n_evicted,
+        )
         self._gauge("dashapp_store_files", "Runs that people brought as files.", lambda: source.store.stats().n_files)
         self.files = Counter(
             "dashapp_files_brought",

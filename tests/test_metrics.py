@@ -92,6 +92,7 @@ def test_the_queue_and_the_cache_are_told_as_they_are_now(app: Dash, client: Fla
         store = Source.here().store
     assert before["dashapp_store_limit_bytes", ""] == store.size_limit_bytes
     assert before["dashapp_store_traces", ""] == store.stats().n_traces
+    assert before["dashapp_store_evicted", ""] == store.stats().n_evicted
     assert {"dashapp_jobs_running", "dashapp_works_running", "dashapp_works_waiting"} <= {name for name, _ in before}
 
 

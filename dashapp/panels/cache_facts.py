@@ -16,17 +16,17 @@ from dashapp.panels.source import Source
 from dashapp.store.contract import Store, StoreAddress, StoreStats
 
 KEPT: Final = (
-    "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them) and results "
-    "of longer computations. Prompts are private: all of it lies in {folder} on the machine that runs the app, "
-    "readable by its owner alone, and nothing is sent anywhere. When it is full, what was not used for the longest "
-    "time goes first."
+    "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them), results of "
+    "longer computations and runs that came as files. Prompts are private: all of it lies in {folder} on the machine "
+    "that runs the app, readable by its owner alone, and nothing is sent anywhere. When it is full, what was not used "
+    "for the longest time goes first."
 )
 NOT_CLEARED: Final = "Links that hold a very long prompt keep it; on the command line, {command} removes those too."
 KEPT_FAR: Final = (
-    "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them) and results "
-    "of longer computations. Prompts are private: all of it lies in the object store {url}, and copies of what was "
-    "looked at in {folder} on each machine that serves. Who else may read it, and how long it is kept, is for whoever "
-    "runs the object store to say."
+    "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them), results of "
+    "longer computations and runs that came as files. Prompts are private: all of it lies in the object store {url}, "
+    "and copies of what was looked at in {folder} on each machine that serves. Who else may read it, and how long it "
+    "is kept, is for whoever runs the object store to say."
 )
 EVERYBODY: Final = "It clears them for everybody who uses this server."
 

@@ -25,7 +25,8 @@ COPIES: Final = "slices"  # the folder of what was fetched from a bucket
 class StoreStats:
     """What a store holds: size_bytes of n_traces, n_runs, n_results and n_files together, of at most limit_bytes.
 
-    limit_bytes: None where the store sets none itself. is_all: whether all was counted, or there is more.
+    limit_bytes: None where the store sets none itself. n_evicted: how many have had to go for others since it began.
+    is_all: whether all was counted, or there is more.
     """
 
     n_traces: int
@@ -34,6 +35,7 @@ class StoreStats:
     n_files: int
     size_bytes: int
     limit_bytes: int | None
+    n_evicted: int = 0
     is_all: bool = True
 
 

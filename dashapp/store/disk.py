@@ -151,6 +151,7 @@ class TraceStore:
             n_files=n_files,
             size_bytes=sum(sizes),
             limit_bytes=self.size_limit_bytes,
+            n_evicted=sum(room.n_evicted() for room in self._rooms),
         )
 
     def check(self, *, older_than_s: float = ORPHAN_AGE_S) -> int:

@@ -110,6 +110,11 @@ class FileCache:
         with self._saying_why():
             return self._opened().totals()
 
+    def n_evicted(self) -> int:
+        """How many files have had to go for others since the index began."""
+        with self._saying_why():
+            return self._opened().n_evicted()
+
     def reconcile(self, *, before: float) -> int:
         """Remove files that a dead writer left `before` a moment, and rows whose file is gone; how many."""
         with self._saying_why():

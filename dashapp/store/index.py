@@ -31,6 +31,10 @@ BUSY_TIMEOUT_S: Final = 10.0  # transactions take milliseconds; a writer of a la
 # new trace the oldest; diskcache fills the column with seconds, so the count goes on from there.
 USED_LAST: Final = "UPDATE Cache SET access_time = (SELECT MAX(access_time) FROM Cache) + 1 WHERE key = ? AND raw = 1"
 OTHERS: Final = "FROM Cache WHERE NOT (key = ? AND raw = 1)"
+# A table of one row beside diskcache's own, for most evicting is done by processes of jobs, which end. It is counted in
+# the transaction that evicts.
+COUNT: Final = "CREATE TABLE IF NOT EXISTS Evicted (id INTEGER PRIMARY KEY CHECK (id = 0), n INTEGER NOT NULL)"
+COUNTED: Final = "INSERT INTO Evicted VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET n = n + excluded.n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Index(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
             cull_limit=0,  # diskcache evicts nothing by itself
             sqlite_mmap_size=0,  # a mapped database that somebody cuts short would kill the process
         )
+        self._sql(COUNT)
 
     def find(self, key: str) -> Path | None:
         """The file of a key, which thereby becomes the one used last. Raises: DamagedTrace for a foreign row."""
@@ -132,6 +137,11 @@ class Index(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
         ((n_files, size_bytes),) = self._sql("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM Cache").fetchall()
         return n_files, size_bytes
 
+    def n_evicted(self) -> int:
+        """How many files have had to go for others since the table began."""
+        rows = self._sql("SELECT n FROM Evicted").fetchall()
+        return int(rows[0][0]) if rows else 0
+
     def reconcile(self, *, before: float) -> int:
         """Remove files without a row that were last written `before` (seconds since 1970), and rows without a file.
 
@@ -168,6 +178,8 @@ def _evict(sql: Callable[..., Any], remove_later: Callable[[str], None], limit_b
         sql("DELETE FROM Cache WHERE rowid = ?", (rowid,))
         remove_later(name)
         total, n_evicted = total - size, n_evicted + 1
+    if n_evicted:
+        sql(COUNTED, (n_evicted,))
     return n_evicted
 
 

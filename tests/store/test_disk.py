@@ -183,6 +183,21 @@ def test_results_make_room_among_themselves_and_never_pass_the_limit(tmp_path: P
         assert store.get_result(f"{0:064x}") is None
 
 
+def test_what_had_to_go_is_counted_for_all_who_share_the_folder(tmp_path: Path) -> None:
+    with (
+        closing(TraceStore(tmp_path, size_limit_bytes=3 * SIZE)) as first,
+        closing(TraceStore(tmp_path, size_limit_bytes=3 * SIZE)) as second,
+    ):
+        fill(first, *(made_trace(seed) for seed in range(3)))
+        assert (first.stats().n_evicted, second.stats().n_evicted) == (0, 0)
+        fill(second, *(made_trace(seed) for seed in range(3, 8)))
+        assert first.stats().n_evicted == second.stats().n_evicted == 8 - first.stats().n_traces == 5
+        first.clear()  # what a person removes made no room for anything
+        assert first.stats().n_evicted == 5
+    with closing(TraceStore(tmp_path, size_limit_bytes=3 * SIZE)) as third:
+        assert third.stats().n_evicted == 5
+
+
 def test_a_run_outlives_its_trace(tmp_path: Path) -> None:
     run, first = made_run(), made_trace()
     with closing(TraceStore(tmp_path, size_limit_bytes=2 * SIZE)) as store:
