@@ -40,8 +40,7 @@ def estimate(
 
     Raises: ValueError for patterns between prompts whose tokens do not stand in the same places.
     """
-    if site == "pattern" and not places.is_straight:
-        raise ValueError("a pattern fits only where every token stands in the same place in both prompts")
+    places.check(site)
     since = time.monotonic()
     name, n_layer = TAPPED.get(site, site), model.config.n_layer
     with torch.no_grad():

@@ -44,8 +44,7 @@ def patch_cell(
     and values that the patched prompt left.
     Raises: ValueError for a token without a counterpart, and for patterns of prompts that are not straight.
     """
-    if cell.site == "pattern" and not places.is_straight:
-        raise ValueError("a pattern fits only where every token stands in the same place in both prompts")
+    places.check(cell.site)
     if cell.is_of_token and places.source_of[cell.pos] < 0:
         raise ValueError(f"token {cell.pos} has no counterpart, so nothing can take its place")
     name = TAPPED.get(cell.site, cell.site)

@@ -47,8 +47,7 @@ def sweep(
     one it is compared with. layer: of z_pos alone.
     Raises: ValueError for patterns between prompts whose tokens do not stand in the same places.
     """
-    if site == "pattern" and not places.is_straight:
-        raise ValueError("a pattern fits only where every token stands in the same place in both prompts")
+    places.check(site)
     since = time.monotonic()
     progress(0.0)
     of_source = {FROM_SOURCE.get(site, site)} | ({"k"} if site == "pattern" else set())

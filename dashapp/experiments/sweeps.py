@@ -83,6 +83,11 @@ class Places:
         """Whether each position up to the one that is read stands for the same position of the source."""
         return bool(np.array_equal(self.source_of[: self.read_target + 1], np.arange(self.read_target + 1)))
 
+    def check(self, site: Site) -> None:
+        """Raise ValueError for a site whose activations do not fit between these prompts: patterns, if not straight."""
+        if site == "pattern" and not self.is_straight:
+            raise ValueError("a pattern fits only where every token stands in the same place in both prompts")
+
     @property
     def refused(self) -> np.ndarray:
         """Positions of the target without a counterpart: int64 [place]."""
