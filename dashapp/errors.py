@@ -21,7 +21,7 @@
     │   ├── NotARunFile   RunFileTooLarge   RunFileOff   RunFileBroken   RunFileGone   TooManyRunFiles
     │   └── StoreUnavailable   ObjectStoreUnavailable
     ├── DoorError         somebody is asked to wait, or to sign in
-    │   ├── NotAQuestion   ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
+    │   ├── NotAQuestion   AddressTooLong   ShareUsedUp   NotSignedIn   NotSignedInByProxy   TooManyPasswords
     └── JobError          running it again may help
         ├── TooManyWaiting   JobRefused   JobTimedOut   JobOutOfMemory   JobStopped   JobLost   TraceGone   NotThereYet
         ├── QueueUnavailable   NoWorker   UnexpectedFailure
@@ -731,6 +731,15 @@ class NotAQuestion(DoorError):
             "A page asks this server about what it shows.",
             "The last question is none that its pages ask.",
             "Reload the page: it may be of an older version of the app.",
+        )
+
+
+class AddressTooLong(DoorError):
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"An address of this server has at most {limit_bytes:,} bytes.",
+            "This one is longer.",
+            "Open the app and paste the prompt there: its Copy link gives an address that is short for any prompt.",
         )
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import LimitRequestLine
+from gunicorn.workers.gthread import ThreadWorker
 
-from dashapp.app import create_app, manager_of, open_source
-from dashapp.errors import PortTaken
+from dashapp.app import HEADERS, create_app, manager_of, open_source
+from dashapp.door.frame import refusal_page
+from dashapp.errors import AddressTooLong, PortTaken
 from dashapp.jobs.works import HOMES
 from dashapp.settings import Settings
 
@@ -21,6 +25,7 @@ logger = logging.getLogger(__name__)
 N_THREADS: Final = 8
 KEPT_OPEN_S: Final = 75  # a connection that nobody uses takes no thread; one closed under a question is a failed click
 SHARED_MEMORY: Final = Path("/dev/shm")
+LONGEST_ADDRESS: Final = 8190  # bytes of a request's first line: the most that gunicorn reads
 
 
 def serve(settings: Settings) -> None:
@@ -46,6 +51,32 @@ def refuse_taken_port(host: str, port: int) -> None:
         raise PortTaken(host, port, error.strerror or str(error)) from error
 
 
+class _Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's, which refuses an address that is too long before the app hears of it; here in words."""
+
+    def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:
+        """Answer a request that could not be read."""
+        if not isinstance(exc, LimitRequestLine):
+            super().handle_error(req, client, addr, exc)
+            return
+        with suppress(OSError):  # nobody listens any more
+            client.sendall(_too_long())
+
+
+def _too_long() -> bytes:
+    """The answer to an address that is too long, as HTTP has it."""
+    page = refusal_page("Address too long", AddressTooLong(LONGEST_ADDRESS)).encode()
+    headers = HEADERS | {
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Length": str(len(page)),
+        "Cache-Control": "no-store",
+        "Connection": "close",
+    }
+    lines = ["HTTP/1.1 414 URI Too Long", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + page
+
+
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """Gunicorn with our settings and no configuration file."""
 
@@ -59,10 +90,11 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "bind": f"{host}:{self._settings.port}",
             "workers": 1,  # jobs and their places are known to one process
             "threads": N_THREADS,
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "timeout": 120,
             "graceful_timeout": 5,
             "keepalive": KEPT_OPEN_S,
+            "limit_request_line": LONGEST_ADDRESS,
             "loglevel": "warning",  # no access log: an address holds a prompt
             "control_socket_disable": True,
             "post_worker_init": self._say_where,

@@ -114,6 +114,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "RunFileGone": ({"key": "0123456789abcdef"}, ("'01234567'",)),
     "TooManyRunFiles": ({"n_files": 1234}, ("1,234",)),
     "NotAQuestion": ({}, ()),
+    "AddressTooLong": ({"limit_bytes": 8190}, ("8,190 bytes", "Copy link")),
     "ShareUsedUp": (
         {"full_s": 1200, "each_minute_s": 15, "wait_s": 61.6},
         ("1,200 s of this server's processor", "and 15 s more", "Wait 62 s"),

@@ -1,14 +1,17 @@
-"""Starting: what stands in the way is said in a sentence before anything runs."""
+"""Starting: what stands in the way is said in a sentence before anything runs. What the server says before the app."""
 
 from __future__ import annotations
 
+import html
 import socket
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
+from gunicorn.http.errors import LimitRequestLine
 
-from dashapp.errors import NotAModelFolder, PortTaken, StoreUnavailable
-from dashapp.server import refuse_taken_port, serve
+from dashapp.errors import AddressTooLong, NotAModelFolder, PortTaken, StoreUnavailable
+from dashapp.server import LONGEST_ADDRESS, _Server, _Worker, refuse_taken_port, serve
 from dashapp.settings import Settings
 
 
@@ -53,3 +56,25 @@ def test_a_cache_that_cannot_be_written_is_said_before_the_server_starts(tmp_pat
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="file"):
         serve(Settings(port=free_port(), model=str(model_folder), cache_dir=tmp_path / "file" / "cache"))
+
+
+def test_an_address_holds_a_prompt_and_stands_in_no_log() -> None:
+    assert _Server(Settings()).cfg.accesslog is None
+    proxy = (Path(__file__).parents[1] / "deploy" / "nginx.conf").read_text()
+    assert [line.split()[1] for line in proxy.splitlines() if line.strip().startswith("access_log")] == ["off;"]
+
+
+def test_an_address_that_is_too_long_is_refused_in_words() -> None:
+    config = _Server(Settings()).cfg
+    assert (config.worker_class, config.limit_request_line) == (_Worker, LONGEST_ADDRESS)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = _Worker.__new__(_Worker)  # of its own it needs nothing to answer
+        worker.handle_error(None, ours, ("127.0.0.1", 1), LimitRequestLine(9000, LONGEST_ADDRESS))
+        answer = HTTPResponse(theirs)
+        answer.begin()
+        page = answer.read().decode()
+    assert (answer.status, answer.getheader("Referrer-Policy")) == (414, "no-referrer")
+    assert html.escape(str(AddressTooLong(LONGEST_ADDRESS))) in page
+    assert '<a href="/">' in page
+    assert "default-src 'none'" in str(answer.getheader("Content-Security-Policy"))

@@ -15,6 +15,7 @@ from typing import Final
 from flask import Flask, Response, g, redirect, request, session
 from flask.typing import ResponseReturnValue
 
+from dashapp.door.frame import framed
 from dashapp.door.refusals import refused
 from dashapp.door.shares import Shares
 from dashapp.door.visitors import USER, address
@@ -26,44 +27,14 @@ ENTERED: Final = "entered"  # in the cookie
 WRONG_AT_ONCE: Final = 20.0  # passwords from one address, a class that mistypes among them, and
 WRONG_EACH_S: Final = 0.1  # so many more each second
 
-PAGE: Final = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in: Inside GPT-2</title>
-<style>
-:root {{ color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --edge: #767676; --focus: #0b62a8; }}
-:root {{ --wrong: #a3260f; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --paper: #16181b; --ink: #e8e6e3; --edge: #8a8f96; --focus: #6cb2f0; --wrong: #ff9c85; }}
-}}
-body {{ background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; margin: 0; }}
-main {{ max-width: 22rem; margin: 0 auto; padding: 15vh 20px 20px; }}
-h1 {{ font-size: 1.25rem; margin: 0 0 0.5rem; }}
-label {{ display: block; margin-top: 1.25rem; }}
-input, button {{ box-sizing: border-box; width: 100%; min-height: 2.75rem; padding: 0 12px; font: inherit; }}
-input, button {{ border: 1px solid var(--edge); border-radius: 4px; background: var(--paper); color: var(--ink); }}
-button {{ margin-top: 0.75rem; border: 0; background: var(--ink); color: var(--paper); font-weight: 600; }}
-:focus-visible {{ outline: 2px solid var(--focus); outline-offset: 2px; }}
-#wrong {{ margin: 0.5rem 0 0; color: var(--wrong); }}
-</style>
-</head>
-<body>
-<main>
-<h1>Inside GPT-2</h1>
-<p>This server is for those who know its password. Whoever runs it can tell you.</p>
+FORM: Final = """<p>This server is for those who know its password. Whoever runs it can tell you.</p>
 <form method="post" action="{path}">
 <input type="hidden" name="next" value="{wanted}">
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus {describes}>
 {wrong}
 <button type="submit">Sign in</button>
-</form>
-</main>
-</body>
-</html>
-"""
+</form>"""
 
 
 def ask_for_password(server: Flask, password: str) -> None:
@@ -134,5 +105,5 @@ def _own_path(wanted: str) -> str:
 def _page(wanted: str, wrong: str = "", *, status: int = 401) -> ResponseReturnValue:
     said = f'<p id="wrong" role="alert">{html.escape(wrong)}</p>' if wrong else ""
     describes = 'aria-describedby="wrong" aria-invalid="true"' if wrong else ""
-    page = PAGE.format(path=PATH, wanted=html.escape(wanted), wrong=said, describes=describes)
-    return page, status, {"Cache-Control": "no-store"}
+    form = FORM.format(path=PATH, wanted=html.escape(wanted), wrong=said, describes=describes)
+    return framed("Sign in", form), status, {"Cache-Control": "no-store"}

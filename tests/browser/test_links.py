@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Complaints, Served
 from tests.browser.steps import PATIENCE_MS, generate, open_example, selected, tokens, wait_for
+from tests.browser.test_accessibility import violations
 
 LONG = "It was a dark and stormy night, and the cat — as cats do — sat. " * 40
 
@@ -61,6 +62,17 @@ def test_a_key_that_leads_nowhere_is_said_and_the_page_works(page: Page, served:
     toast.get_by_role("button", name="Dismiss").focus()
     page.keyboard.press("Enter")
     expect(toast.get_by_role("alert")).to_have_count(0)
+
+
+def test_an_address_that_is_too_long_is_refused_in_words(page: Page, served: Served, complaints: Complaints) -> None:
+    page.goto(f"{served.base}/?prompt={'x' * 9000}")
+    expect(page.get_by_role("main")).to_contain_text("at most 8,190 bytes")
+    assert violations(page) == []
+    (said,) = complaints.found  # by Chromium, of the address itself
+    assert "414" in said
+    complaints.found.clear()
+    page.get_by_role("link", name="Open the app").press("Enter")
+    wait_for(page, "done")
 
 
 def test_what_is_refused_is_not_kept(page: Page, served: Served) -> None:
