@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
+from dashapp.model.sampling import largest
 from dashapp.traces.record import Trace
+
+Run = TypeVar("Run")  # whatever names one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +65,13 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Log-probabilities, float64 [d_vocab], of the logits [d_vocab] of one distribution."""
     shifted = logits.astype(np.float64) - float(logits.max())
     return shifted - math.log(float(np.exp(shifted).sum()))
+
+
+def likeliest_in_any(logits: Mapping[Run, np.ndarray], n: int) -> tuple[np.ndarray, dict[Run, np.ndarray]]:
+    """The n tokens that are likeliest in any of some runs, and their probabilities in each: int64 [n], float64 [n].
+
+    logits: [d_vocab] of each run. A token counts by the highest of its probabilities.
+    """
+    probs = {run: np.exp(log_softmax(each)) for run, each in logits.items()}
+    ids = largest(np.max([*probs.values()], axis=0), n)
+    return ids, {run: each[ids] for run, each in probs.items()}

@@ -10,7 +10,7 @@ import numpy as np
 
 from dashapp.analysis.alignment import NO_PINS, NONE, Pins, align
 from dashapp.analysis.attribution import attribution, head_parts, mlp_parts
-from dashapp.analysis.divergence import divergence
+from dashapp.analysis.divergence import divergence, likeliest_in_any
 from dashapp.analysis.table import MEASURE, Table, columns, counted, token_names
 from dashapp.errors import OtherModels
 from dashapp.experiments.ablations import Ablated, Mode, Part, parts_in
@@ -25,7 +25,6 @@ from dashapp.panels.beside import told
 from dashapp.panels.formulas import Formula
 from dashapp.panels.pair import named
 from dashapp.panels.panel import Drawn, Knob, Panel, TextKnob
-from dashapp.panels.patch_cell import likeliest_in_any
 from dashapp.traces.record import Trace
 
 Which = Literal["head", "layer", "mlp", "neuron", "edge"]
@@ -200,7 +199,7 @@ def selected_parts(
 
 
 def _tokens(asked: Asked, before: np.ndarray, found: Ablated | None, frame: Frame) -> Any:
-    ids, shown = likeliest_in_any(logits_of(asked, before, found))
+    ids, shown = likeliest_in_any(logits_of(asked, before, found), N_TOKENS)
     return probability_bars(ids, shown, texts=token_texts(ids), frame=frame)
 
 
@@ -260,7 +259,7 @@ def numbers(
     found = Ablated.from_arrays(result) if result is not None else None
     before = asked.run.logits_at(asked.n_run - 1)
     if show == "tokens":
-        ids, shown = likeliest_in_any(logits_of(asked, before, found))
+        ids, shown = likeliest_in_any(logits_of(asked, before, found), N_TOKENS)
         names = token_names(token_texts(ids), numbers=ids)
         return columns("probability of the next token", "token", names, {str(run): each for run, each in shown.items()})
     goal = int(before.argmax()) if target is None else target

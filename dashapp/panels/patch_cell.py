@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from dashapp.analysis.alignment import NO_PINS, NONE, Pins
-from dashapp.analysis.divergence import divergence, log_softmax
+from dashapp.analysis.divergence import divergence, likeliest_in_any
 from dashapp.analysis.inner_changes import js_bits
 from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.experiments.cells import N_NEW, Cell, CellPatch
@@ -20,7 +20,6 @@ from dashapp.figures.probabilities import Run, Scale, probability_bars
 from dashapp.figures.theme import Frame, Units, per_bit, unfilled
 from dashapp.figures.tokens import plain_label, running_text
 from dashapp.jobs.works import Work, pins_told
-from dashapp.model.sampling import largest
 from dashapp.model.tokenizer import token_texts
 from dashapp.panels.beside import told
 from dashapp.panels.formulas import Formula
@@ -86,7 +85,7 @@ def draw(
     found = CellPatch.from_arrays(result) if result is not None and cell is not None else None
     logits = logits_of(asked, a, chosen["other"], found)
     if show == "tokens":
-        ids, shown = likeliest_in_any(logits)
+        ids, shown = likeliest_in_any(logits, N_TOKENS)
         figure = probability_bars(ids, shown, texts=token_texts(ids), scale=scale, frame=frame)
     else:
         figure = _changed_looks(found, frame)
@@ -125,13 +124,6 @@ def logits_of(asked: Question, a: Trace, b: Trace, found: CellPatch | None) -> d
         n_a, n_b = n_b, n_a
     logits: dict[Run, np.ndarray] = {"a": a.logits_at(n_a - 1), "b": b.logits_at(n_b - 1)}
     return logits | ({"patched": found.logits} if found is not None else {})
-
-
-def likeliest_in_any(logits: Mapping[Run, np.ndarray]) -> tuple[np.ndarray, dict[Run, np.ndarray]]:
-    """The tokens that are likeliest in any run, and their probabilities in each: int64 [token], float64 [token]."""
-    probs = {run: np.exp(log_softmax(each)) for run, each in logits.items()}
-    ids = largest(np.max([*probs.values()], axis=0), N_TOKENS)
-    return ids, {run: each[ids] for run, each in probs.items()}
 
 
 def _cell(asked: Question, pos: int, layer: int | None, head: int | None) -> Cell | None:
@@ -193,7 +185,7 @@ def numbers(
         values = np.full(shape, np.nan) if found is None else changed_looks(found) * per_bit(units)
         axes = {"layer": counted(shape[0]), "head": counted(shape[1])}
         return Table(f"Jensen–Shannon divergence of the last row, patched or not ({units})", values, axes)
-    ids, shown = likeliest_in_any(logits_of(asked, a, other, found))
+    ids, shown = likeliest_in_any(logits_of(asked, a, other, found), N_TOKENS)
     names = token_names(token_texts(ids), numbers=ids)
     return columns("probability of the next token", "token", names, {str(run): each for run, each in shown.items()})
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import rel_entr
 
 import dashapp
-from dashapp.analysis.divergence import divergence, next_token_divergence
+from dashapp.analysis.divergence import divergence, likeliest_in_any, next_token_divergence
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ def test_hand_case() -> None:
     assert found.b_from_a == pytest.approx(0.25, abs=EXACT)
     # The middle is (3/8, 3/8, 1/4): 1/2 log₂ 4/3 + 1/4 log₂ 2/3 from each.
     assert found.js == pytest.approx(0.5 * np.log2(4 / 3) + 0.25 * np.log2(2 / 3), abs=EXACT)
+
+
+def test_a_token_is_among_the_likeliest_by_the_run_that_gives_it_most() -> None:
+    a, b = np.array([0.5, 0.3, 0.15, 0.05]), np.array([0.1, 0.2, 0.1, 0.6])
+    ids, probs = likeliest_in_any({"a": np.log(a) + 7, "b": np.log(b)}, 3)  # softmax knows no constant
+    assert ids.tolist() == [3, 0, 1]
+    np.testing.assert_allclose(probs["a"], a[[3, 0, 1]], rtol=EXACT)
+    np.testing.assert_allclose(probs["b"], b[[3, 0, 1]], rtol=EXACT)
 
 
 def test_directions_are_not_mixed_up() -> None:
