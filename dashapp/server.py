@@ -11,7 +11,13 @@ from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
-from gunicorn.http.errors import LimitRequestLine
+from gunicorn.http.errors import (
+    ConfigurationProblem,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestLine,
+    ParseException,
+)
 from gunicorn.workers.gthread import ThreadWorker
 
 from dashapp.app import HEADERS, create_app, manager_of, open_source
@@ -25,6 +31,8 @@ logger = logging.getLogger(__name__)
 N_THREADS: Final = 8
 KEPT_OPEN_S: Final = 75  # a connection that nobody uses takes no thread; one closed under a question is a failed click
 SHARED_MEMORY: Final = Path("/dev/shm")
+OUR_FAULT: Final = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)  # of the same kind
+NO_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 LONGEST_ADDRESS: Final = 8190  # bytes of a request's first line: the most that gunicorn reads
 
 
@@ -52,15 +60,16 @@ def refuse_taken_port(host: str, port: int) -> None:
 
 
 class _Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Gunicorn's, which refuses an address that is too long before the app hears of it; here in words."""
+    """Gunicorn's, which refuses what it cannot read before the app hears of it; here in words, and not in the log."""
 
     def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:
-        """Answer a request that could not be read."""
-        if not isinstance(exc, LimitRequestLine):
+        """Answer a request that could not be read. Its error quotes it, and it may hold a prompt."""
+        if not isinstance(exc, ParseException) or isinstance(exc, OUR_FAULT):
             super().handle_error(req, client, addr, exc)
             return
+        logger.warning("Refused a request that is none: %s", type(exc).__name__)
         with suppress(OSError):  # nobody listens any more
-            client.sendall(_too_long())
+            client.sendall(_too_long() if isinstance(exc, LimitRequestLine) else NO_REQUEST)
 
 
 def _too_long() -> bytes:

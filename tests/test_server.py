@@ -8,7 +8,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
-from gunicorn.http.errors import LimitRequestLine
+from gunicorn.http.errors import InvalidRequestLine, LimitRequestLine
 
 from dashapp.errors import AddressTooLong, NotAModelFolder, PortTaken, StoreUnavailable
 from dashapp.server import LONGEST_ADDRESS, _Server, _Worker, refuse_taken_port, serve
@@ -62,6 +62,17 @@ def test_an_address_holds_a_prompt_and_stands_in_no_log() -> None:
     assert _Server(Settings()).cfg.accesslog is None
     proxy = (Path(__file__).parents[1] / "deploy" / "nginx.conf").read_text()
     assert [line.split()[1] for line in proxy.splitlines() if line.strip().startswith("access_log")] == ["off;"]
+
+
+def test_a_request_that_cannot_be_read_is_not_quoted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = _Worker.__new__(_Worker)  # of its own it needs nothing to answer
+        worker.handle_error(None, ours, ("127.0.0.1", 1), InvalidRequestLine("GET /?prompt=my secret HTTP/1.1"))
+        answer = theirs.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "InvalidRequestLine" in caplog.text
+    assert "secret" not in caplog.text + answer.decode()
 
 
 def test_an_address_that_is_too_long_is_refused_in_words() -> None:
