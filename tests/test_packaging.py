@@ -180,6 +180,23 @@ def test_a_service_of_ours_has_no_more_rights_than_it_needs() -> None:
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])), name
 
 
+def test_without_settings_one_service_starts_for_this_machine_alone() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert [name for name, service in services.items() if "profiles" not in service] == ["web"]
+    assert services["web"]["ports"] == ["127.0.0.1:8050:8050"]
+    assert "/healthz" in services["web"]["healthcheck"]["test"][-1]
+
+
+def test_every_path_that_the_image_writes_to_is_a_volume_or_goes_with_the_container() -> None:
+    environ = dict(re.findall(r"^(?:ENV|   ) (\w+)=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert environ["TMPDIR"] == "/tmp"
+    kept = ("HOME", "HF_HOME", "NUMBA_CACHE_DIR", "DASHAPP_CACHE_DIR", "DASHAPP_MODELS_DIR")
+    assert {name for name in kept if environ[name].split("/")[1] == "data"} == set(kept)
+    web = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["web"]
+    assert web["volumes"] == ["data:/data"]
+    assert [mount.split(":")[0] for mount in web["tmpfs"]] == ["/tmp"]
+
+
 def test_the_image_runs_as_nobody_of_importance_and_holds_no_secret() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
