@@ -6,7 +6,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import begin, fill, generate, open_example, tokens, wait_for, wait_for_figures
+from tests.browser.steps import (
+    begin,
+    fill,
+    generate,
+    open_example,
+    region,
+    selected,
+    tokens,
+    until,
+    wait_for,
+    wait_for_figures,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,17 +38,39 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(
     page: Page, served: Served, prompt: str, settings: dict[str, float], sentence: str
 ) -> None:
     open_example(page, served.base)
+    tokens(page).nth(3).click()
+    page.wait_for_url("**pos=3**")
+    link = page.url
     begin(page, prompt, **settings)
     wait_for(page, "failed")
     expect(page.get_by_role("alert").first).to_contain_text(sentence)
+    expect_example_stays(page, link)
     expect(page.get_by_role("button", name="Generate")).to_be_enabled()
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
 
 
+def expect_example_stays(page: Page, link: str) -> None:
+    """The example is on screen as before, token 3 selected, and is said not to be what stands in the box."""
+    expect(tokens(page)).to_have_count(50)
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 3 ")
+    until(page, lambda: selected(page) == 3)
+    expect(page).to_have_url(link)
+    expect(page.locator("#prompt-differs-a")).to_be_visible()
+    expect(region(page, "What comes next").locator(".panel-state")).to_be_hidden()
+
+
 def test_a_prompt_that_is_too_long_can_be_cut(page: Page, served: Served) -> None:
     open_example(page, served.base)
+    tokens(page).nth(3).click()
+    page.wait_for_url("**pos=3**")
+    link = page.url
     begin(page, "word " * 1100, New_tokens=0)
     wait_for(page, "failed")
+    for name in ("Model", "Generation"):  # neither asks for the example again, nor forgets what was refused
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_role("heading", name=name, exact=True)).to_be_attached()
+    wait_for(page, "failed")
+    expect_example_stays(page, link)
     page.get_by_role("button", name="Cut the prompt").click()
     wait_for(page, "done")
     assert tokens(page).count() == 1024

@@ -14,12 +14,17 @@
   const runs = { a: null, b: null };
   const forPanels = { a: null, b: null }; // what panels were told of them last
   const requests = { a: null, b: null };
+  const live = { a: null, b: null }; // the states of their runs: refused ones too, which `runs` has not
+  const kept = { a: null, b: null }; // {request, run} of the last run that was done, where none has failed since
+  const stays = new Map(); // id of a request that was refused → the one whose run stays on screen
   const knobs = {}; // "panel.knob" → value, of those that are not as at first
   let chosen = null; // the selection
   let alignment = null; // of the tokens of both runs
   let pins = ""; // what a person decided of it: of these two texts
   const texts = { a: null, b: null }; // what tells each slot's text from another
   let past = []; // earlier ones, which Undo brings back
+  let forgotten = null; // the selection before a prompt took its token away, until that prompt is taken
+  let isPlaceKept = false; // whether what is on screen has a step of its own already
   // The address of a link, or that Back or Forward led to, until both slots have read it: panels may write meanwhile.
   let returning = typeof window === "undefined" ? null : window.location.search;
   let isUntold = false; // whether Dash has not been told of the selection as it is
@@ -88,7 +93,7 @@
 
   /** A new prompt is a step: Back returns to what is on screen now. */
   function keepPlace() {
-    if (requests.a) window.history.pushState(window.history.state, "", window.location.href);
+    if (requests.a && !isPlaceKept) window.history.pushState(window.history.state, "", window.location.href);
   }
 
   /** What the address asks for. The bundled example, where it asks for nothing and nothing was asked before. */
@@ -102,7 +107,7 @@
     const keep = FIELDS.map(same);
     if (!fields) return [same(), same(), ...keep];
     const wanted = { ...formRequest(values), prompt: EXAMPLE_PROMPT, stop_at_end: true, ...fields };
-    if ([request, asShown(request, runs[slot])].some((known) => isSameRequest(wanted, known))) return [same(), same(), ...keep];
+    if ([request, asShown(named(request), runs[slot])].some((known) => isSameRequest(wanted, known))) return [same(), same(), ...keep];
     texts[slot] = textOf(wanted); // the edits of the address are of it
     requests[slot] = { ...wanted, id: newId() }; // for the address, which may be written before Dash tells of it
     const filled = ours().tree.isWhole(wanted) ? { ...wanted, max_new_tokens: same() } : wanted;
@@ -126,6 +131,7 @@
   /** Another prompt has other tokens. */
   function forgetToken(slot) {
     if (!chosen || chosen.slot !== slot) return;
+    forgotten = chosen;
     chosen = ours().selection.changed(chosen, { pos: null, key: null });
     isUntold = true;
   }
@@ -179,7 +185,6 @@
 
   /** The state of a run: drawn in the strip at once, told on to the prompt bar when it looks different, and to panels. */
   function state(request, answer, progress, done, running, stop, pulse, drawn, slot) {
-    if (request) keepPins(slot, request);
     const before = (request && watched.get(request.id)) || drawn;
     const next = ours().runs.state({ request, answer, progress, finished: done, running, stop, pulse }, before);
     if (!watched.has(next.id) && watched.size > 3) watched.clear();
@@ -187,12 +192,41 @@
     if (next.phase === "done") {
       ours().tree.remember(request, next);
       ours().history.remember(asShown(request, next));
+      kept[slot] = { request, run: next };
     }
-    runs[slot] = next;
+    live[slot] = next;
+    const isNews = request && (!before || before.id !== next.id || before.phase !== next.phase);
+    if (isNews && next.isRefused && kept[slot]) stay(slot, next);
+    else if (isNews && next.phase !== "asking") taken(slot, request, next);
+    runs[slot] = stays.has(next.id) ? kept[slot].run : next;
     drawTokens(slot);
     tellPanels(slot, asked() === "pulse");
     return looksSame(next, drawn) ? same() : next;
   }
+
+  /** A request was refused: the run before it stays on screen, with its selected token and its address. */
+  function stay(slot, { id }) {
+    stays.set(id, kept[slot].request);
+    runs[slot] = kept[slot].run;
+    isPlaceKept = true; // by the request that was refused
+    if (forgotten && forgotten.slot === slot) {
+      chosen = forgotten;
+      isUntold = false;
+    }
+    ours().set_props(`prompt-differs-${slot}`, { hidden: false });
+    refresh();
+  }
+
+  /** A request was not refused: what it is about takes the place of what was there. */
+  function taken(slot, request, { phase }) {
+    keepPins(slot, request);
+    if (phase === "failed") kept[slot] = null;
+    if (forgotten && forgotten.slot === slot) forgotten = null;
+    isPlaceKept = false;
+  }
+
+  /** A request; where it was refused, the one whose run stays on screen. */
+  const named = (request) => (request && stays.get(request.id)) || request;
 
   /** What a job has told already, before Dash hands it on. @returns {boolean} whether its run still waits for it */
   function begun(slot, told) {
@@ -253,7 +287,7 @@
     const share = run && run.phase === "running" ? run.share : 0;
     const isRefused = Boolean(run && run.isRefused);
     offerInstead(run, slot);
-    ours().files.mark(slot, run);
+    ours().files.mark(slot, runs[slot]);
     return [
       canStop ? "Stop" : "Generate",
       !isBusy,
@@ -283,7 +317,7 @@
   }
 
   function runInstead(slot) {
-    const model = insteadOf(runs[slot], requests[slot]);
+    const model = insteadOf(live[slot], requests[slot]);
     if (model) openRequest(slot, { ...requests[slot], model, weights: undefined, file: undefined });
   }
 
@@ -310,7 +344,7 @@
   }
 
   function compareForm(...values) {
-    const request = values[FIELDS.length];
+    const request = named(values[FIELDS.length]);
     const form = formRequest(values);
     const isSame = !request || ((form.prompt || "") === request.prompt && form.model === request.model);
     return [isSame, summary(form)];
@@ -468,9 +502,10 @@
 
   /** Write the view into the address, and return its query string. */
   function writeAddress() {
-    const canRun = ["a", "b"].every((slot) => !requests[slot] || isTaken(runs[slot], requests[slot]));
-    const named = { a: asShown(requests.a, runs.a), b: asShown(requests.b, runs.b) };
-    const query = ours().link.write(named, chosen, knobs, (text) => ours().recipes.keyOf(text, canRun), pins);
+    const onScreen = { a: named(requests.a), b: named(requests.b) };
+    const canRun = ["a", "b"].every((slot) => !onScreen[slot] || isTaken(runs[slot], onScreen[slot]));
+    const linked = { a: asShown(onScreen.a, runs.a), b: asShown(onScreen.b, runs.b) };
+    const query = ours().link.write(linked, chosen, knobs, (text) => ours().recipes.keyOf(text, canRun), pins);
     if (requests.a && returning === null && query !== window.location.search) {
       window.history.replaceState(window.history.state, "", window.location.pathname + query + window.location.hash);
     }
