@@ -139,6 +139,10 @@ def test_who_has_used_the_share_is_told_to_wait_and_others_go_on() -> None:
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) >= 1
     assert refused.get_json()["instance"] == "Yours are used up."
+    page = greedy.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})  # as a browser opens one
+    assert (page.status_code, page.mimetype) == (429, "text/html")
+    assert "Yours are used up." in page.text
+    assert int(page.headers["Retry-After"]) >= 1
     assert other.post("/ask").status_code == 200
     assert greedy.get("/assets/style.css").status_code == 200
 
