@@ -45,6 +45,10 @@ def test_a_trace_keeps_all_identities_with_room_to_spare(trace: Trace) -> None:
     assert max(found.values()) > 0, "two orders of summation: nothing is compared with itself"
 
 
+def test_weights_that_were_trained_keep_them() -> None:
+    assert broken(dashapp.trace(dashapp.load("demo"), "The cat sat on the mat, and then", cache=False)) == set()
+
+
 @pytest.mark.parametrize("prompt", ["", "a b c d e f g h i j k l"])
 def test_one_token_and_a_full_context_keep_them_too(model_folder: Path, prompt: str) -> None:
     model = dashapp.load(model_folder)

@@ -12,6 +12,7 @@ import dashapp
 from dashapp.analysis.layer_norm import norm_statistics, normed_vector
 from dashapp.model.tap import Tap
 from dashapp.traces.record import Trace
+from tests.analysis.test_attribution import SEEDS, trace_of
 
 if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
@@ -72,9 +73,11 @@ def test_what_comes_out_is_what_the_model_read(trace: Trace, text_model: GPT2) -
         np.testing.assert_allclose(scales[norm], seen.activations[f"{site}_scale", layer][0].numpy(), rtol=RTOL)
 
 
-def test_normalised_vectors_have_mean_zero_and_almost_variance_one(trace: Trace) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_normalised_vectors_have_mean_zero_and_almost_variance_one(seed: int) -> None:
     """Exactly 1 − ε/(σ² + ε): LayerNorm adds ε to the variance."""
-    for norm in range(7):
+    trace = trace_of(seed)
+    for norm in range(2 * trace.config.n_layer + 1):
         found = normed_vector(trace, norm, 3)
         assert found.normed.mean() == pytest.approx(0, abs=1e-12)
         wanted = found.before.var() / (found.before.var() + trace.config.layer_norm_epsilon)

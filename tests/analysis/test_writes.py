@@ -13,6 +13,7 @@ import dashapp
 from dashapp.analysis.writes import largest_dimensions, writes
 from dashapp.model.tap import Tap
 from dashapp.traces.record import Trace, trace_metadata
+from tests.analysis.test_attribution import SEEDS, trace_of
 from tests.doubles import TINY
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ def test_parts_are_what_attention_and_mlp_of_the_model_put_out(trace: Trace, tex
                 assert found.along[parts][layer, pos] == pytest.approx(reached, abs=atol)
 
 
-def test_shares_of_the_last_stream_sum_to_one_and_are_projections_on_it(trace: Trace) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_shares_of_the_last_stream_sum_to_one_and_are_projections_on_it(seed: int) -> None:
+    trace = trace_of(seed)
     found = writes(trace)
     np.testing.assert_allclose(found.shares.sum(axis=0), 1, atol=1e-12)
     final = trace.resid_post[-1].astype(np.float64)
@@ -69,8 +72,10 @@ def test_shares_of_the_last_stream_sum_to_one_and_are_projections_on_it(trace: T
         assert found.shares[found.attention][1, pos] == pytest.approx(by_hand, rel=1e-9)
 
 
-def test_a_stream_grows_as_the_law_of_cosines_says(trace: Trace) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_stream_grows_as_the_law_of_cosines_says(seed: int) -> None:
     """‖r + w‖² = ‖r‖² + 2 ‖r‖ · along + ‖w‖²: length and reach together tell the next length."""
+    trace = trace_of(seed)
     found = writes(trace)
     norms = np.linalg.norm(trace.read("resid").astype(np.float64), axis=-1)
     grown = norms[:-1] ** 2 + 2 * norms[:-1] * found.along[1:] + found.lengths[1:] ** 2
