@@ -6,6 +6,7 @@ Knows what to try; what it finds is said in a sentence each.
 from __future__ import annotations
 
 import platform
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
         _tried("packages", _packages),
         _tried("tokenizer", _tokenizer),
         _tried("cache", lambda: _cache(settings)),
+        _tried("files", lambda: _files(settings)),
         _tried("jobs", lambda: _jobs(settings)),
         _tried("door", lambda: _door(settings)),
         _tried("model", lambda: _model(settings)),
@@ -90,6 +92,28 @@ def _cache(settings: Settings) -> str:
         )
     held = f"{in_megabytes(stats.size_bytes)} of {in_megabytes(stats.limit_bytes)} used"
     return f"{settings.cache_dir} can be written, {held}"
+
+
+def _files(settings: Settings) -> str:
+    """What room there is for runs that visitors open from files; a disk too full for the largest is no failure."""
+    from dashapp.shell.run_file import disk_for
+    from dashapp.store.contract import StoreAddress
+    from dashapp.store.disk import FILE_SHARE
+    from dashapp.store.opened import open_store
+
+    if not settings.largest_file:
+        return "no runs may be opened from files: DASHAPP_LARGEST_FILE is 0"
+    says = f"runs may be opened from files of at most {in_megabytes(settings.largest_file)}"
+    limit_bytes = open_store(StoreAddress.of(settings)).stats().limit_bytes
+    if limit_bytes is not None:
+        says += f", all of which may take {in_megabytes(limit_bytes // FILE_SHARE)} of the cache"
+        if limit_bytes // FILE_SHARE < settings.largest_file:
+            says += " and no one of them more"
+    free_bytes, needed_bytes = shutil.disk_usage(settings.cache_dir).free, disk_for(settings.largest_file)
+    if free_bytes < needed_bytes:
+        needs, free = in_megabytes(needed_bytes), in_megabytes(free_bytes)
+        says += f"; the largest needs {needs} of the disk, where {free} are free"
+    return says
 
 
 def _jobs(settings: Settings) -> str:

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Final
 
 
 class DashappError(Exception):
@@ -844,12 +845,15 @@ class JobLost(JobError):
         )
 
 
+AGAIN: Final = "Press Generate to compute it again, or, if it came from a file, open that file again."
+
+
 class TraceGone(JobError):
     def __init__(self) -> None:
         super().__init__(
             "An analysis reads the trace of a prompt from the cache.",
             "That of this prompt is no longer there.",
-            "Press Generate to compute it again.",
+            AGAIN,
         )
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -368,6 +369,27 @@ def test_doctor_says_who_can_come_in(
     out = capsys.readouterr().out
     assert says in next(line for line in out.splitlines() if "door: " in line)
     assert "correct horse" not in out
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "files of at most 500 MB, all of which may take 2,000 MB of the cache"),
+        ({"DASHAPP_LARGEST_FILE": "0"}, "no runs may be opened from files: DASHAPP_LARGEST_FILE is 0"),
+        ({"DASHAPP_CACHE_SIZE": "800MB"}, "may take 200 MB of the cache and no one of them more"),
+        ({"DASHAPP_LARGEST_FILE": "20GB"}, "; the largest needs 40,050 MB of the disk, where 9,000 MB are free"),
+    ],
+)
+def test_doctor_tells_the_room_for_files(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
+    for name, value in ({"DASHAPP_CACHE_SIZE": "8GB"} | variables).items():
+        monkeypatch.setenv(name, value)
+    disk = SimpleNamespace(total=10**11, used=10**11 - 9 * 10**9, free=9 * 10**9)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
+    monkeypatch.setattr("dashapp.doctor._first_token", lambda _: "not tried here")
+    assert main(["doctor"]) == 0
+    assert says in next(line for line in capsys.readouterr().out.splitlines() if "files: " in line)
 
 
 @pytest.mark.parametrize(("command", "status"), [("serve", 2), ("doctor", 1)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from dash import Input, Output, callback, no_update
 from dash.exceptions import PreventUpdate
@@ -12,7 +12,7 @@ from dash.exceptions import PreventUpdate
 from dashapp import ids
 from dashapp.analysis.alignment import NO_PINS, Alignment, Pins, align
 from dashapp.analysis.divergence import Divergence, next_token_divergence
-from dashapp.errors import BadPins, DashappError
+from dashapp.errors import AGAIN, BadPins, DashappError
 from dashapp.figures.ranges import has_ranges, with_ranges_of_both
 from dashapp.figures.theme import UNITS, Frame, Units
 from dashapp.figures.tokens import plain_label
@@ -20,7 +20,7 @@ from dashapp.panels.panel import Drawn, Panel, draw, pins_of
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
 
-GONE = "What the model did with one of the prompts is no longer in the cache. Press Generate to compute it again."
+GONE: Final = f"What the model did with one of the prompts is no longer in the cache. {AGAIN}"
 MOST_SAID = 6  # edits of an alignment in words
 LEAST_BITS = 1e-6  # below it, rounding of float32 logits may be all there is
 

@@ -11,7 +11,7 @@ from flask import current_app
 
 from dashapp import ids
 from dashapp.door.visitors import visitor
-from dashapp.errors import DashappError
+from dashapp.errors import AGAIN, DashappError
 from dashapp.jobs.works import WORKS, Works
 from dashapp.panels.ablation import ABLATION
 from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
@@ -19,7 +19,7 @@ from dashapp.panels.awaiting import order_of, state_as_json
 from dashapp.panels.between_layers import BETWEEN_LAYERS
 from dashapp.panels.checks import CHECKS
 from dashapp.panels.continuations import CONTINUATIONS
-from dashapp.panels.drawing import drawn_for, other_of
+from dashapp.panels.drawing import awaited_by, drawn_for
 from dashapp.panels.gelu import GELU
 from dashapp.panels.head_atlas import HEAD_ATLAS
 from dashapp.panels.head_grid import HEAD_GRID
@@ -37,7 +37,7 @@ from dashapp.panels.next_tokens import NEXT_TOKENS
 from dashapp.panels.output_changes import CHANGED_SURPRISAL, CHANGED_TOKENS
 from dashapp.panels.pair_heads import PAIR_HEADS, TOKEN_SOURCES
 from dashapp.panels.pair_why import PAIR_MATCH, PAIR_WRITES
-from dashapp.panels.panel import Panel, work_of
+from dashapp.panels.panel import Panel
 from dashapp.panels.parity import PARITY
 from dashapp.panels.patch_cell import PATCH_CELL
 from dashapp.panels.patching import PATCHING
@@ -103,7 +103,7 @@ PAIR_PANELS: Final[dict[str, Panel]] = {
     )
 }
 
-GONE = "What the model did with this prompt is no longer in the cache. Press Generate to compute it again."
+GONE: Final = f"What the model did with this prompt is no longer in the cache. {AGAIN}"
 
 
 @callback(
@@ -142,18 +142,19 @@ def draw_panel(view: object, view_id: object) -> tuple[Any, Any, str]:
     prevent_initial_call=True,
 )
 def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str, Any], Any, Any]:
-    """How the work of a panel's view fares, and when it is done the figure and foot line with it."""
+    """How the work of a panel's view fares; when it is done, or another follows it, the figure and foot line too."""
     panel = _panel_of(view_id)
     trace = Source.here().trace(view.get("key")) if isinstance(view, dict) else None
     if panel is None or not isinstance(view, dict) or trace is None:
         raise PreventUpdate
     try:
         do, asker = order_of(asked)
-        work = work_of(panel, trace, view, other_of(view))
+        work = awaited_by(panel, trace, view)
         if work is None:
             raise PreventUpdate
         state = getattr(_works(), do)(work, asker, visitor())
-        drawn = drawn_for(panel, trace, view) if state.phase == "done" else None
+        is_next = isinstance(asked, dict) and asked.get("awaits", work.key) != work.key  # the one before is there
+        drawn = drawn_for(panel, trace, view) if state.phase == "done" or is_next else None
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Asked for nothing for %s: %s", panel.name, error)
         raise PreventUpdate from error

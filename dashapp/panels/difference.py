@@ -13,25 +13,30 @@ from dashapp.analysis.table import Table, token_names
 from dashapp.errors import NotThereYet
 from dashapp.figures.difference import HEIGHT, block_of, difference_figure
 from dashapp.figures.theme import enlarged, unfilled
+from dashapp.panels.awaiting import marked
 from dashapp.panels.inner_changes import other_weights
-from dashapp.panels.panel import Drawn, Panel, frame_of
+from dashapp.panels.panel import Drawn, Panel, frame_of, waits_for_start
 from dashapp.panels.shown import Subtracted, subtracted
 from dashapp.traces.record import Trace
 
-WAITS: Final = "a is still being computed. When it is complete, choose b and then a − b again."
+WAITS: Final = "a is still being computed. The difference appears here when it is complete."
 
 
 def draw_difference(panel: Panel, a: Trace, b: Trace, view: Mapping[str, Any]) -> Drawn:
-    """a − b of what a panel shows, at a's places. view: of the panel in slot b. What is not computed yet is said.
+    """a − b of what a panel shows, at a's places; marked as awaiting a's work until that is there.
 
-    Raises: NoDifference, DashappError where one of the two cannot be drawn; ValueError as `draw`.
+    view: of the panel in slot b. Raises: NoDifference, DashappError where one of the two cannot be drawn; ValueError as
+    `draw`.
     """
     frame = frame_of(view)
+    shown = subtracted(panel, a, b, view)
     try:
-        shown = subtracted(panel, a, b, view)
         table = shown.table()
     except NotThereYet:
-        return Drawn(figure=unfilled(frame, height=HEIGHT, summary=WAITS), foot=WAITS)
+        if shown.of_a.work is None:
+            raise
+        figure = unfilled(frame, height=HEIGHT, summary=WAITS)
+        return Drawn(figure=marked(figure, shown.of_a.work, starts=waits_for_start(panel, view)), foot=WAITS)
     names = token_names(a.token_texts)
     tokens = [is_of_tokens(labels, names) for labels in table.axes.values()]
     figure = difference_figure(table, texts=a.token_texts, is_of_tokens=tokens, frame=frame)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from dashapp.jobs.works import Work
 from dashapp.panels.awaiting import marked
 from dashapp.panels.beside import draw_beside
 from dashapp.panels.difference import draw_difference
 from dashapp.panels.panel import Drawn, Panel, draw, waits_for_start, work_of
-from dashapp.panels.shown import is_subtracted
+from dashapp.panels.shown import is_subtracted, subtracted
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
 
@@ -31,6 +32,20 @@ def drawn_for(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
     if is_subtracted(panel, view) and (work is None or result is not None):
         return draw_difference(panel, other, trace, view)
     return draw_beside(panel, drawn, other, {**view, **view["beside"]})
+
+
+def awaited_by(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Work | None:
+    """The work that a panel's view awaits, or awaited last: its own, and where it is a − b then that of a.
+
+    Raises: ValueError as `drawn_for`.
+    """
+    other = other_of(view)
+    own = work_of(panel, trace, view, other)
+    is_there = own is None or Source.here().store.get_result(own.key) is not None
+    if other is None or not is_there or not is_subtracted(panel, view):
+        return own
+    of_a = subtracted(panel, other, trace, view).of_a
+    return of_a.work if of_a.work is not None and of_a.awaits else own
 
 
 def other_of(view: Mapping[str, Any]) -> Trace | None:

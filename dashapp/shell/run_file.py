@@ -204,13 +204,18 @@ def request_for(trace: Trace, key: str) -> dict[str, Any]:
     }
 
 
+def disk_for(size_bytes: int) -> int:
+    """How much of the disk must be free to take in a file: bytes, for it, for the copy that is kept, and to spare."""
+    return 2 * size_bytes + SPARE_BYTES
+
+
 @contextmanager
 def _room_for(size_bytes: int) -> Iterator[IO[bytes]]:
-    """A file without a name, where there is room for it and for the copy that is kept. Raises: StoreUnavailable."""
+    """A file without a name, where there is room for it, see `disk_for`. Raises: StoreUnavailable."""
     folder = Source.here().store.folder
     try:
         claim_folder(folder)
-        free_bytes, needed_bytes = shutil.disk_usage(folder).free, 2 * size_bytes + SPARE_BYTES
+        free_bytes, needed_bytes = shutil.disk_usage(folder).free, disk_for(size_bytes)
         if free_bytes < needed_bytes:
             cause = f"to open this file takes {in_megabytes(needed_bytes)}, and {in_megabytes(free_bytes)} are free"
             raise StoreUnavailable(folder, cause)

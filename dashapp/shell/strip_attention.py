@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 
 from dashapp import ids
 from dashapp.analysis.attention import Direction, Head, token_attention
-from dashapp.errors import DashappError
+from dashapp.errors import AGAIN, DashappError
 from dashapp.panels.panel import aria
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 PATH: Final = "/strip-attention"
 DIRECTIONS: Final[dict[Direction, str]] = {"looks_at": "looks at", "looked_at_by": "is looked at by"}
-GONE: Final = "The trace of this prompt is no longer in the cache, so its attention is not shown. Press Generate."
+GONE: Final = f"The trace of this prompt is no longer in the cache, so its attention is not shown. {AGAIN}"
 
 
 def add_route(server: Flask) -> None:

@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 
 from dashapp import ids
 from dashapp.analysis.predictions import token_measures
-from dashapp.errors import DashappError
+from dashapp.errors import AGAIN, DashappError
 from dashapp.model.tokenizer import token_bytes, token_text
 from dashapp.panels.panel import aria
 from dashapp.panels.source import Source
@@ -37,7 +37,7 @@ COLOURS: Final = {
     "rank": "rank",
     "entropy": "entropy",
 }
-GONE: Final = "The trace of this prompt is no longer in the cache, so its tokens have no numbers. Press Generate."
+GONE: Final = f"The trace of this prompt is no longer in the cache, so its tokens have no numbers. {AGAIN}"
 
 
 def add_route(server: Flask) -> None:

@@ -85,5 +85,6 @@ test("after a Cancel nobody asks before its answer has come, but a person", () =
   assert.equal(press("work-pulse", other), "ask");
   assert.equal(press("work-retry"), "retry");
   assert.equal(press("work-pulse"), "ask");
+  assert.equal(ask(waiting, 0, 0, 0, 0, running, id).awaits, "k"); // or the server could not tell when another follows
   delete globalThis.window;
 });

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from dash import no_update
+from flask import current_app
 
 from dashapp.analysis.alignment import NONE, Pins, align
 from dashapp.analysis.table import MEASURE, Table
 from dashapp.figures.difference import MOST_CELLS, block_of, difference_figure
 from dashapp.figures.theme import Frame
-from dashapp.panels.catalogue import PAIR_PANELS, PANELS
+from dashapp.jobs.works import WORKS, Work, WorkState
+from dashapp.panels.catalogue import PAIR_PANELS, PANELS, ask_for_work
+from dashapp.panels.difference import WAITS
 from dashapp.panels.drawing import drawn_for
 from dashapp.panels.panel import Panel
 from dashapp.panels.source import Source
@@ -118,15 +122,44 @@ def test_python_of_a_difference_computes_it(
 
 
 @pytest.mark.usefixtures("context")
-def test_while_a_is_computed_the_difference_waits_and_says_so(traces: tuple[Trace, Trace], folder_model: GPT2) -> None:
-    panel = PANELS["token-origins"]
-    view = view_of_b(panel, traces, **{"method=": "flow"})
-    of_b = shown_of(panel, traces[1], view)
-    assert of_b.work is not None
-    Source.here().store.put_result(of_b.work.key, result_of(of_b.work, traces, folder_model))
-    drawn = drawn_for(panel, traces[1], view)
-    assert drawn.foot.startswith("a is still being computed.")
-    assert not drawn.figure.data
+def test_a_difference_awaits_b_and_then_a_and_is_drawn_when_both_are_there(
+    traces: tuple[Trace, Trace], folder_model: GPT2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser names the work that its figure awaits, and is sent the next figure when that one is there."""
+    panel, store, part = PANELS["token-origins"], Source.here().store, {"panel": "token-origins", "slot": "b"}
+    view = view_of_b(panel, traces, **{"method=": "flow", "pos": 4})
+    of_b, of_a = (shown_of(panel, trace, view).work for trace in reversed(traces))
+    assert of_b is not None
+    assert of_a is not None
+    running = WorkState(phase="running", doing="computing", share=0.5)
+
+    def asked_while(*known: Work) -> tuple[dict[str, Any], Any, Any]:
+        def answer(work: Work, *_others: object) -> WorkState:
+            return WorkState(phase="done") if work in known else running
+
+        monkeypatch.setattr(current_app.extensions[WORKS], "ask", answer)
+        with current_app.test_request_context():
+            return ask_for_work({"do": "ask", "asker": "x", "awaits": awaits()}, view, part)
+
+    def awaits() -> Any:
+        return figures[-1].layout.meta["awaits"]
+
+    figures = [drawn_for(panel, traces[1], view).figure]
+    assert awaits() == of_b.key
+    assert asked_while()[1] is no_update
+    store.put_result(of_b.key, result_of(of_b, traces, folder_model))
+    state, figure, foot = asked_while(of_b)
+    assert (state["key"], state["phase"], foot) == (of_a.key, "running", WAITS)
+    figures.append(figure)
+    assert awaits() == of_a.key
+    assert not figure.data
+    assert asked_while(of_b)[1] is no_update
+    store.put_result(of_a.key, result_of(of_a, traces, folder_model))
+    state, figure, foot = asked_while(of_b, of_a)
+    assert state["phase"] == "done"
+    assert "awaits" not in figure.layout.meta
+    assert figure.data
+    assert foot.startswith("a − b of flow")
 
 
 @pytest.mark.usefixtures("context")

@@ -25,12 +25,13 @@ from dashapp.jobs.prompt import Unwatched, run_prompt
 from dashapp.jobs.reception import Reception
 from dashapp.jobs.request import EXAMPLE, PromptRequest
 from dashapp.jobs.works import Work
-from dashapp.panels.catalogue import PANELS
+from dashapp.panels.catalogue import PAIR_PANELS, PANELS
 from dashapp.panels.panel import draw
 from dashapp.panels.source import Source
 from dashapp.shell import callbacks, run_file
 from dashapp.traces.names import TENSORS
 from dashapp.traces.record import Trace
+from tests.panels.test_takeaway import computed, taken, view_of
 from tests.store.made import file_bytes
 
 if TYPE_CHECKING:
@@ -445,6 +446,43 @@ def test_only_so_many_files_are_taken_in_at_a_time(
     assert "file" in streamed(client, Nested(run_file.N_AT_ONCE), len(content))
     assert ["fault" in each for each in told] == [True, *[False] * (run_file.N_AT_ONCE - 1)]
     assert "file" in brought(client, content)
+
+
+@pytest.fixture
+def forged_and_own(
+    client: FlaskClient, trace: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Trace, Trace]:
+    """A run whose file holds what no weights computed, downloaded again into the folder we are in; and one of ours."""
+    key = brought(client, resealed(trace, resid=set_at((..., 0), 0.25), q=set_at((..., 0), 1.5)))["file"]
+    file, own = Source.here().trace(key), Source.here().trace(trace.key)
+    assert file is not None
+    assert own is not None
+    monkeypatch.chdir(tmp_path)
+    offer = client.post(f"{PATH}/ask", json={"trace": key, "run": file.run_told.as_json()}).get_json()
+    Path(offer["name"]).write_bytes(client.get(offer["address"], query_string={"run": offer["run"]}).data)
+    return file, own
+
+
+@pytest.mark.parametrize("name", ["head-pattern", "logit-lens", "lens-map", "changed-heads", "ablation"])
+def test_python_of_a_figure_of_a_file_computes_its_numbers_from_the_file(
+    name: str,
+    forged_and_own: tuple[Trace, Trace],
+    own_model: GPT2,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where weights are needed, a job is, or another prompt; and what the weights would say is something else."""
+    panel, (file, own) = (PANELS | PAIR_PANELS)[name], forged_and_own
+    chosen = {"pos": 3, "key_pos": 1, "n_prompt": 4}
+    table, python = taken(panel, view_of(panel, (file, own), chosen), (file, own), own_model)
+    if panel.pairs:
+        assert table.values.any()  # of the same tokens
+    else:
+        honest, _python = taken(panel, view_of(panel, (own, file), chosen), (own, file), own_model)
+        assert not np.array_equal(table.values, honest.values, equal_nan=True)
+    anew = computed(python, settings, monkeypatch)
+    assert dict(anew.axes) == dict(table.axes)
+    np.testing.assert_array_equal(anew.values, table.values)
 
 
 # Nobody else's answer -----------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@
     if (what === "ask" && !trigger && isGivenUp(figure, id)) return same; // asking would be wanting it again
     if (what === "cancel") cancelled.set(placeOf(id), { key: awaited(figure), at: performance.now() });
     else if (what && trigger) cancelled.delete(placeOf(id));
-    return what ? { do: what, asker: `${page()}-${placeOf(id)}`, at: performance.now() } : same;
+    return what ? { do: what, awaits: awaited(figure), asker: `${page()}-${placeOf(id)}`, at: performance.now() } : same;
   }
 
   function draw(figure, state) {
