@@ -29,9 +29,10 @@ from dashapp.traces.names import N_CELLS
 from dashapp.traces.record import Trace
 
 Order = Literal["layer"] | Score
-Only = Literal["all", "named"]
+Only = Literal["all", "named", "top"]
 
 AS_IN_THE_MODEL: Final = "layer"
+N_TOP: Final = 12  # heads that are the strongest by a score
 
 
 def draw(
@@ -43,7 +44,10 @@ def draw(
     frame: Frame,
     result: Mapping[str, np.ndarray] | None = None,
 ) -> Drawn:
-    """A picture of every head's pattern, or of those with a name. result: of the probe, None while it is not there."""
+    """A picture of every head's pattern, of those with a name, or of the first by the score that orders them.
+
+    result: of the probe, None while it is not there.
+    """
     n_cells = min(N_CELLS, trace.n_tokens)
     tiles = trace.read("thumbnails")[..., :n_cells, :n_cells]
     scores, probe = prompt_scores(trace), probe_of(result)
@@ -52,7 +56,7 @@ def draw(
     shown = _shown(names, values, only, trace.config.n_layer * trace.config.n_head)
     places = None if shown is None else in_rows(shown, trace.config.n_head)
     figure = head_grid(tiles, scores, places=places, names=names, shade=shade, frame=frame)
-    parts = [_foot(trace.n_tokens), _order_words(order), said_of_names(names, probe)]
+    parts = [_foot(trace.n_tokens), _order_words(order, only), said_of_names(names, probe)]
     return Drawn(figure=figure, foot=" ".join(part for part in parts if part))
 
 
@@ -65,12 +69,16 @@ def _shown(names: Mapping[Head, HeadName], values: np.ndarray | None, only: Only
     """The heads to show, in order; None for all of them where the model has them."""
     is_some = only == "named" and 0 < len(names) < n_all
     if values is not None:
-        return [head for head in sorted_heads(values) if not is_some or head in names]
+        ordered = [head for head in sorted_heads(values) if not is_some or head in names]
+        return ordered[:N_TOP] if only == "top" else ordered
     return sorted(names, key=lambda head: (head.layer, head.head)) if is_some else None
 
 
-def _order_words(order: Order) -> str:
-    return "" if order == AS_IN_THE_MODEL else f"Sorted by {SCORES[order]} on this prompt, largest first: layer.head."
+def _order_words(order: Order, only: Only) -> str:
+    if order == AS_IN_THE_MODEL:
+        return f"All heads are shown: the first {N_TOP} are those of a score, chosen as order." if only == "top" else ""
+    shown = f" Only the first {N_TOP} are shown." if only == "top" else ""
+    return f"Sorted by {SCORES[order]} on this prompt, largest first: layer.head.{shown}"
 
 
 def _foot(n_tokens: int) -> str:
@@ -119,7 +127,11 @@ HEAD_GRID = Panel(
             label="Order",
             options={AS_IN_THE_MODEL: "by layer", **{name: told for name, told in SCORES.items() if name != "copying"}},
         ),
-        Knob(name="only", label="Heads", options={"all": "all", "named": "those with a name"}),
+        Knob(
+            name="only",
+            label="Heads",
+            options={"all": "all", "named": "those with a name", "top": f"first {N_TOP} of the order"},
+        ),
     ),
     draw=draw,
     numbers=numbers,

@@ -98,6 +98,18 @@ test("a square outlines a token's whole row and column", () => {
   assert.deepEqual(panels.KINDS.matrix.picks({ pointNumber: [3, 7] }, { layout: {} }), { pos: 3 });
 });
 
+test("the second token of a pair is outlined too, dashed, and in a square their cell", () => {
+  const pair = { pos: 4, key: 2, layer: null, head: 1 };
+  const data = [{ x: [5, 6, 7, 8, 9], y: [1, 1, 1, 1, 1], customdata: [0, 1, 2, 3, 4] }];
+  const looks = (kind) => panels.KINDS[kind].outlines(pair, "#b26a00", { layout: {}, data }).map(({ line, x0, y0, xanchor }) => [line.dash || "", xanchor ?? x0, y0]);
+  for (const kind of ["pos", "lens", "layer_pos", "neuron_pos"]) assert.deepEqual(looks(kind), [["", 3.5, 0], ["dot", 1.5, 0]], kind);
+  assert.deepEqual(looks("head_pos"), [["", 3.5, 0.5], ["dot", 1.5, 0.5]]);
+  assert.deepEqual(looks("row"), [["", 0, 3.5], ["dot", 0, 1.5]]);
+  for (const kind of ["point", "steps"]) assert.deepEqual(looks(kind), [["", 9, -9], ["dot", 7, -9]], kind);
+  assert.deepEqual(looks("matrix").slice(2), [["", 1.5, 3.5]]);
+  for (const key of [4, null, undefined]) assert.equal(panels.KINDS.pos.outlines({ pos: 4, key }, "#b26a00").length, 1);
+});
+
 test("a square of pooled tokens outlines the cells of the selected one, and a click selects the first of a row", () => {
   const pooled = { layout: { meta: { tokens_a_row: 2 } }, data: [{ x: Array(9) }] };
   for (const pos of [8, 9]) {

@@ -98,7 +98,9 @@ def test_the_table_is_sorted_and_filtered(trace: Trace, probed: Mapping[str, np.
     assert "No layer is selected" in shown(HEAD_ATLAS, trace, result, only="layer", **chosen).foot
 
 
-def test_the_grid_is_sorted_filtered_and_lettered(trace: Trace, probed: Mapping[str, np.ndarray]) -> None:
+def test_the_grid_is_sorted_filtered_and_lettered(
+    trace: Trace, probed: Mapping[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = named(probed, previous=[0] * 6, duplicate=[0] * 6, induction=[0, 0, 0.5, 0, 0, 0.6], first=[0] * 6)
     by_layer = shown(HEAD_GRID, trace, result)
     assert list(by_layer.figure.data[2].text) == ["<b>I</b>", "<b>I</b>"]
@@ -110,6 +112,12 @@ def test_the_grid_is_sorted_filtered_and_lettered(trace: Trace, probed: Mapping[
     found = [values[layer, head] for row in ordered.figure.data[0].customdata for layer, head in row]
     assert found == sorted(found, reverse=True)
     assert "Sorted by first token on this prompt" in ordered.foot
+    monkeypatch.setattr("dashapp.panels.head_grid.N_TOP", 3)
+    strongest = shown(HEAD_GRID, trace, result, order="first", only="top")
+    some = [head for row in strongest.figure.data[0].customdata for head in row if head is not None]
+    assert [values[layer, head] for layer, head in some] == sorted(values.ravel().tolist(), reverse=True)[:3]
+    assert "Only the first 3 are shown." in strongest.foot
+    assert "All heads are shown" in shown(HEAD_GRID, trace, result, only="top").foot
 
 
 def test_no_name_is_made_up(trace: Trace, probed: Mapping[str, np.ndarray]) -> None:

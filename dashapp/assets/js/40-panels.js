@@ -71,7 +71,8 @@
   }
 
   /**
-   * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects.
+   * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects. Where
+   * the selected token is outlined, the second one of its pair is too, dashed.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
    * the future; in a pattern a cell is a pair, the token that looks and the one looked at. point: a token a point, in a
    * plane or a space. steps: the same in a plane, of several states. layer: layers along x, in columns that know theirs. between: layers along both, after what enters the first. head: heads along x, layers along y, or
@@ -84,7 +85,7 @@
    */
   const KINDS = {
     pos: {
-      outlines: ({ pos }, colour) => outline(pos, colour),
+      outlines: (pair, colour) => pairIn(pair, (pos) => outline(pos, colour)),
       picks: (point) => ({ pos: point.x }),
     },
     pattern: {
@@ -94,19 +95,19 @@
       says: "Pairs of tokens: arrow keys go to one, Escape chooses none",
     },
     row: {
-      outlines: ({ pos }, colour, graph) => stripe(rowOf(pos, graph), colour),
+      outlines: (pair, colour, graph) => pairIn(pair, (pos) => stripe(rowOf(pos, graph), colour)),
       picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
     },
     matrix: {
-      outlines: ({ pos }, colour, graph) => wholeCross(rowOf(pos, graph), colour, graph.data[0].x.length),
+      outlines: ({ pos, key }, colour, graph) => squareOf(rowOf(pos, graph), rowOf(key ?? null, graph), colour, graph.data[0].x.length),
       picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
     },
     point: {
-      outlines: ({ pos }, colour, graph) => (isSpace(graph) ? [] : ring(placeOf(pos, graph.data), colour)),
+      outlines: (pair, colour, graph) => (isSpace(graph) ? [] : pairIn(pair, (pos) => ring(placeOf(pos, graph.data), colour))),
       picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
     },
     steps: {
-      outlines: ({ pos }, colour, graph) => ring(placeOf(pos, graph.data), colour),
+      outlines: (pair, colour, graph) => pairIn(pair, (pos) => ring(placeOf(pos, graph.data), colour)),
       picks: (point) => (Number.isInteger(point.customdata) ? { pos: point.customdata } : null),
       moves: () => null,
       says: "Layer by layer: left and right arrows step, Home and End go to the ends, space plays",
@@ -125,13 +126,13 @@
       says: "Layers: left and right arrows select one, Escape none",
     },
     layer_pos: {
-      outlines: ({ layer, pos }, colour) => (Number.isInteger(layer) ? cell(pos, layer, colour) : outline(pos, colour)),
+      outlines: ({ layer, pos, key }, colour) => pairIn({ pos, key }, (at) => (Number.isInteger(layer) ? cell(at, layer, colour) : outline(at, colour))),
       picks: (point) => ({ pos: point.x, layer: point.y }),
       moves: (key, { layer, pos }, trace, graph) => nextCell(key, { row: layer, column: pos }, graph, (row, column) => ({ layer: row, pos: column })),
       says: "Layers and tokens: arrow keys select them, Escape none",
     },
     head_pos: {
-      outlines: ({ head, pos }, colour) => (Number.isInteger(head) ? cell(pos, head, colour) : outline(pos, colour)),
+      outlines: ({ head, pos, key }, colour) => pairIn({ pos, key }, (at) => (Number.isInteger(head) ? cell(at, head, colour) : outline(at, colour))),
       picks: (point, graph) => ({ pos: point.x, head: point.y, layer: graph.layout.meta.layer }),
       moves: (key, { head, pos }, trace, graph) =>
         nextCell(key, { row: head, column: pos }, graph, (row, column) => ({ head: row, layer: row === null ? null : graph.layout.meta.layer, pos: column })),
@@ -191,13 +192,13 @@
       says: "Neurons: up and down select one, Escape none",
     },
     neuron_pos: {
-      outlines: (chosen, colour, graph) => [...outline(chosen.pos, colour), ...stripe(neuronRow(chosen, graph), colour)],
+      outlines: (chosen, colour, graph) => [...pairIn(chosen, (pos) => outline(pos, colour)), ...stripe(neuronRow(chosen, graph), colour)],
       picks: ({ x, y }, graph) => cellOfNeuron(graph, y, x),
       moves: (key, chosen, _trace, graph) => nextCell(key, { row: neuronRow(chosen, graph), column: chosen.pos }, graph, (row, column) => cellOfNeuron(graph, row, column)),
       says: "Neurons and tokens: arrow keys select them, Escape no neuron",
     },
     lens: {
-      outlines: ({ pos }, colour) => outline(pos, colour),
+      outlines: (pair, colour) => pairIn(pair, (pos) => outline(pos, colour)),
       picks: (point, graph, chosen) => lensPick(point.x, point.customdata, chosen),
       moves: nextColumn,
       says: "Tokens: left and right arrows select one, Escape lets the target go",
@@ -392,6 +393,21 @@
 
   /** The row that a token is in, of a figure with some tokens to a row. */
   const rowOf = (pos, graph) => (pos === null ? null : Math.floor(pos / tokensInRow(graph)));
+
+  /**
+   * The outlines of the selected token, and of the second one of its pair, dashed as in the strip.
+   * @param {{pos: number|null, key: number|null|undefined}} pair @param {(pos: number|null) => object[]} drawn - of one
+   */
+  function pairIn({ pos, key }, drawn) {
+    if (!Number.isInteger(key) || key === pos) return drawn(pos);
+    return [...drawn(pos), ...drawn(key).map((shape) => ({ ...shape, line: { ...shape.line, dash: "dot" } }))];
+  }
+
+  /** In a square of all tokens against all: the selected token's row and column, and the cell of its pair. */
+  function squareOf(row, column, colour, n) {
+    const lines = wholeCross(row, colour, n);
+    return lines.length && column !== null && column < n ? [...lines, cellAt(row, column, colour)] : lines;
+  }
 
   /** The outline of a row. */
   function stripe(row, colour) {
