@@ -51,9 +51,15 @@ def marked(figure: plot.Figure, work: Work, *, starts: bool = False) -> plot.Fig
     return figure.update_layout(meta={**(figure.layout.meta or {}), "awaits": work.key, "starts": starts})
 
 
-def state_as_json(work: Work, state: WorkState) -> dict[str, Any]:
-    """How a work fares, as 45-works.js reads it."""
-    return {**asdict(state), "key": work.key, "title": KINDS[work.kind].title}
+def state_as_json(work: Work, state: WorkState, asked: object) -> dict[str, Any]:
+    """How a work fares, as 45-works.js reads it. at: when the question was asked that this answers, as it says."""
+    at = asked.get("at") if isinstance(asked, Mapping) else None
+    return {**asdict(state), "key": work.key, "title": KINDS[work.kind].title, "at": at}
+
+
+def is_another(work: Work, asked: object) -> bool:
+    """Whether the figure of who asks awaits another work than this, which then is there, and another figure too."""
+    return isinstance(asked, Mapping) and asked.get("awaits", work.key) != work.key
 
 
 def order_of(asked: object) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from dashapp.errors import AGAIN, DashappError
 from dashapp.jobs.works import WORKS, Works
 from dashapp.panels.ablation import ABLATION
 from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
-from dashapp.panels.awaiting import order_of, state_as_json
+from dashapp.panels.awaiting import is_another, order_of, state_as_json
 from dashapp.panels.between_layers import BETWEEN_LAYERS
 from dashapp.panels.checks import CHECKS
 from dashapp.panels.continuations import CONTINUATIONS
@@ -153,14 +153,14 @@ def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str
         if work is None:
             raise PreventUpdate
         state = getattr(_works(), do)(work, asker, visitor())
-        is_next = isinstance(asked, dict) and asked.get("awaits", work.key) != work.key  # the one before is there
-        drawn = drawn_for(panel, trace, view) if state.phase == "done" or is_next else None
+        told = state_as_json(work, state, asked)
+        drawn = drawn_for(panel, trace, view) if state.phase == "done" or is_another(work, asked) else None
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Asked for nothing for %s: %s", panel.name, error)
         raise PreventUpdate from error
     if drawn is None:
-        return state_as_json(work, state), no_update, no_update
-    return state_as_json(work, state), drawn.figure, drawn.foot
+        return told, no_update, no_update
+    return told, drawn.figure, drawn.foot
 
 
 def _panel_of(part_id: object) -> Panel | None:

@@ -74,9 +74,11 @@ test("after a Cancel nobody asks before its answer has come, but a person", () =
   const told = (part) => ({ callback_context: { triggered: [{ prop_id: `{"type":"${part}"}.n_clicks` }] }, no_update: "same" });
   globalThis.window = { dash_clientside: told("work-cancel") };
   const [id, other] = [{ panel: "map", slot: "a" }, { panel: "map", slot: "b" }];
+  let state = running;
   const press = (part, place = id) => {
     globalThis.window.dash_clientside = told(part);
-    const answer = ask(waiting, 0, 0, 0, 0, running, place);
+    const answer = ask(waiting, 0, 0, 0, 0, state, place);
+    if (answer.do) state = { ...running, at: answer.at };
     return answer.do || answer;
   };
   assert.equal(press("work-pulse"), "ask");
@@ -85,6 +87,26 @@ test("after a Cancel nobody asks before its answer has come, but a person", () =
   assert.equal(press("work-pulse", other), "ask");
   assert.equal(press("work-retry"), "retry");
   assert.equal(press("work-pulse"), "ask");
-  assert.equal(ask(waiting, 0, 0, 0, 0, running, id).awaits, "k"); // or the server could not tell when another follows
+  delete globalThis.window;
+});
+
+test("nobody asks again before the answer has come: Dash would throw it away", (context) => {
+  context.mock.method(performance, "now", () => clock);
+  let clock = 1000;
+  globalThis.window = { dash_clientside: { callback_context: { triggered: [{ prop_id: "pulse.n_intervals" }] }, no_update: "same" } };
+  const id = { panel: "slow", slot: "b" };
+  const asks = (state, figure = waiting) => ask(figure, 0, 0, 0, 0, state, id);
+  const first = asks(null);
+  assert.deepEqual([first.do, first.awaits, first.at], ["ask", "k", 1000]); // "awaits" tells the server when another follows
+  clock = 1400;
+  assert.equal(asks(null), "same");
+  assert.equal(asks({ ...running, at: 600 }), "same"); // the answer to a question before
+  assert.equal(asks({ ...running, at: 1000 }).at, 1400);
+  clock = 1800;
+  assert.equal(asks({ ...running, at: 1000 }), "same");
+  assert.equal(asks(null, { layout: { meta: { awaits: "another" } } }).awaits, "another");
+  assert.equal(asks({ ...running, at: 1000 }).do, "ask"); // this one is awaited again
+  clock += 15000;
+  assert.equal(asks({ ...running, at: 1000 }).do, "ask"); // the answer is lost
   delete globalThis.window;
 });

@@ -139,11 +139,11 @@ def test_a_figure_whose_result_is_known_is_drawn_with_it_at_once(store: TraceSto
 
 def test_asking_tells_how_it_fares_and_at_the_end_brings_the_figure(store: TraceStore, bench: Bench) -> None:
     state, figure, foot = ask_for_work(ASK, view(), ID)
-    assert (state["phase"], state["key"], state["title"]) == ("running", the_work().key, "UMAP")
+    assert (state["phase"], state["key"], state["title"], state["at"]) == ("running", the_work().key, "UMAP", ASK["at"])
     assert figure is foot is no_update
     bench.works[the_work().key] = Seen(told={"doing": "computing", "share": 0.5}, outcome=None, is_alive=True)
-    state = ask_for_work(ASK, view(), ID)[0]
-    assert (state["doing"], state["share"]) == ("computing", 0.5)
+    state = ask_for_work({**ASK, "at": 12.5}, view(), ID)[0]
+    assert (state["doing"], state["share"], state["at"]) == ("computing", 0.5, 12.5)
     store.put_result(the_work().key, {"points": np.arange(3)})
     state, figure, foot = ask_for_work(ASK, view(), ID)
     assert (state["phase"], list(figure.data[0].y), foot) == ("done", [0, 1, 2], "slow")

@@ -7,7 +7,9 @@
 
   let pageId = "";
   const ANSWER_MS = 5000; // in which a Cancel is answered
+  const LOST_MS = 15000; // in which any question is answered, or else asked again
   const cancelled = new Map(); // panel and slot → the work that a person gave up there, and when
+  const asked = new Map(); // panel and slot → the work that was asked for there last, and when
 
   /** Tells this page, as long as it is open, from every other. */
   function page() {
@@ -83,15 +85,27 @@
     return key === awaited(figure) && performance.now() - at < ANSWER_MS;
   }
 
+  /**
+   * Whether the last question about what a figure awaits has no answer yet. Another one would make Dash throw that answer
+   * away, and where answers take longer than a pulse none would ever count.
+   */
+  function isUnanswered(figure, state, id) {
+    const { key, at } = asked.get(placeOf(id)) || {};
+    return key === awaited(figure) && !(state && state.at === at) && performance.now() - at < LOST_MS;
+  }
+
   function ask(figure, pulse, nStart, nCancel, nRetry, state, id) {
     const { no_update: same, callback_context: context } = window.dash_clientside;
     const { prop_id: told } = context.triggered[0] || { prop_id: "" };
     const trigger = ["work-start", "work-cancel", "work-retry"].find((part) => told.includes(`"${part}"`)) || "";
     const what = next(figure, state, trigger);
-    if (what === "ask" && !trigger && isGivenUp(figure, id)) return same; // asking would be wanting it again
+    if (what === "ask" && !trigger && (isGivenUp(figure, id) || isUnanswered(figure, state, id))) return same; // to ask is to want it again
     if (what === "cancel") cancelled.set(placeOf(id), { key: awaited(figure), at: performance.now() });
     else if (what && trigger) cancelled.delete(placeOf(id));
-    return what ? { do: what, awaits: awaited(figure), asker: `${page()}-${placeOf(id)}`, at: performance.now() } : same;
+    if (!what) return same;
+    const at = performance.now();
+    asked.set(placeOf(id), { key: awaited(figure), at });
+    return { do: what, awaits: awaited(figure), asker: `${page()}-${placeOf(id)}`, at };
   }
 
   function draw(figure, state) {
