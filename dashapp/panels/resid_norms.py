@@ -9,6 +9,7 @@ from dashapp.analysis.table import Table, token_names
 from dashapp.figures.activations import Against, norm_map
 from dashapp.figures.theme import Frame
 from dashapp.figures.token_map import point_name
+from dashapp.panels.between_layers import BETWEEN_LAYERS
 from dashapp.panels.formulas import Formula
 from dashapp.panels.mlp_neurons import cropped
 from dashapp.panels.panel import Drawn, Knob, Panel
@@ -69,7 +70,8 @@ RESID_NORMS = Panel(
         "vector becomes many times longer in the early layers and stays so, whatever the text.",
         "Source: Heimersheim & Turner 2023, Residual stream norms grow exponentially over the forward pass; Elhage et "
         "al. 2021, A Mathematical Framework for Transformer Circuits.",
-        "It does not show in which direction was written: a layer can turn the vector and leave its length as it was. "
+        "It does not show in which direction was written: a layer can turn the vector and leave its length as it was; "
+        f"the cosines between layers are in “{BETWEEN_LAYERS.title}”, on the page Embeddings. "
         "Every reader of the stream divides by its spread first (LayerNorm), so longer does not mean read more.",
     ),
     reads=("pos",),

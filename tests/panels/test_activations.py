@@ -14,7 +14,7 @@ from dashapp.analysis.activations import gelu_slope
 from dashapp.figures.tokens import label
 from dashapp.model.config import GPT2Config
 from dashapp.model.tokenizer import token_text
-from dashapp.panels.catalogue import PANELS
+from dashapp.panels.catalogue import BY_PAGE, PANELS
 from dashapp.panels.panel import draw
 from dashapp.traces.record import Trace, trace_metadata
 
@@ -156,3 +156,9 @@ def test_no_response_is_over_two_megabytes_at_the_longest_prompt(name: str) -> N
             chosen = {each.name: each.default for each in panel.knobs} | {knob.name: option}
             drawn = draw(panel, largest(), view(500, False, **chosen))
             assert len(drawn.figure.to_json()) + len(json.dumps(drawn.foot)) < LARGEST_RESPONSE_BYTES, chosen
+
+
+def test_who_looks_for_cosines_between_layers_is_told_where_they_are() -> None:
+    said = " ".join(item for item in PANELS["resid-norms"].about if isinstance(item, str))
+    (panel,) = [panel for panel in BY_PAGE["Embeddings"] if f"“{panel.title}”" in said]
+    assert "cosine" in " ".join(panel.knobs[0].options.values())
