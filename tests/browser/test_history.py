@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.steps import PATIENCE_MS, bar, generate, wait_for
+from tests.browser.steps import PATIENCE_MS, bar, generate, until, wait_for
 
 
 def opened(page: Page) -> Locator:
@@ -27,6 +27,7 @@ def two_prompts(page: Page, base: str) -> None:
     page.goto(f"{base}/?prompt=First+one&new=0&t=1&seed=3&model=small")
     wait_for(page, "done")
     generate(page, "Second one", new_tokens=2)
+    until(page, lambda: "Second one" in page.evaluate("localStorage.getItem('dashapp-history')"))
 
 
 def test_a_prompt_comes_back_with_its_settings(page: Page, served: Served) -> None:
@@ -123,9 +124,11 @@ def test_a_run_from_a_file_opens_as_b(page: Page, served: Served, tmp_path: Path
         bar(page).get_by_role("button", name="Open a run from a file").click()
     chooser.value.set_files(file)
     expect(page.locator("#file-mark-a")).to_contain_text("From a file; not computed here.", timeout=PATIENCE_MS)
-    generate(page, "Another one", new_tokens=0)
+    page.wait_for_url("**file=**")
+    page.goto(f"{served.base}/?prompt=Another+one&new=0&model=small")
+    wait_for(page, "done")
     expect(page.locator("#file-mark-a")).to_be_hidden()
-    assert titles(page) == ["Another one", "Left as a file", "Left as a file"]
+    until(page, lambda: titles(page) == ["Another one", "Left as a file", "Left as a file"])
     expect(page.locator("#history-list small").nth(1)).to_contain_text("from a file; not computed here")
     opened(page).get_by_role("button", name="Open in b: Left as a file").first.click()
     page.wait_for_url("**/compare*")
