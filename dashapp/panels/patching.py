@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -26,7 +27,7 @@ from dashapp.experiments.sweeps import (
     telling_tokens,
 )
 from dashapp.figures.patching import MapOf, effect_map, signed
-from dashapp.figures.theme import Frame
+from dashapp.figures.theme import Frame, Units, per_bit
 from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import Work, pins_told
 from dashapp.model.tokenizer import token_texts
@@ -155,26 +156,38 @@ def draw(a: Trace, *, frame: Frame, metric: Metric, result: Mapping[str, np.ndar
         rows="head" if asked.site == "z_pos" else "layer",
         texts=None if is_of_heads else token_texts(asked.target),
         slot=asked.into,
-        unit=effect_unit(found, metric) + (", estimated" if asked.how == "estimate" else ""),
+        unit=effect_unit(found, metric, frame.units) + (", estimated" if asked.how == "estimate" else ""),
         refused=() if is_of_heads else places.refused.tolist(),
         layer=asked.layer if asked.site == "z_pos" else None,
     )
     n_row = config.n_head if asked.site == "z_pos" else config.n_layer
     n_column = config.n_head if is_of_heads else len(asked.target)
-    beside = estimates_of(found, result, metric)
-    effects = found.effects(metric) if found else None
+    beside = estimates_of(found, result, metric, frame.units)
+    effects = effects_in(found, metric, frame.units) if found else None
     figure = effect_map(effects, shown, (n_row, n_column), beside=beside, frame=frame)
-    foot = _found_words(asked, found, metric) if found else _offer(asked, places, a)
+    foot = _found_words(asked, found, metric, frame.units) if found else _offer(asked, places, a)
     if effects is not None and beside is not None:
         foot += f" {_missed(effects, beside)}"
     return Drawn(figure=figure, foot=f"{foot} {_left_out(asked, places)}".strip())
 
 
-def estimates_of(found: Sweep | None, result: Mapping[str, np.ndarray] | None, metric: Metric) -> np.ndarray | None:
+def estimates_of(
+    found: Sweep | None, result: Mapping[str, np.ndarray] | None, metric: Metric, units: Units
+) -> np.ndarray | None:
     """The estimates that came with an exact sweep, as its effects: float64 [row column]."""
     if found is None or result is None or "estimate" not in result:
         return None
-    return replace(found, values=result["estimate"]).effects(metric)
+    return effects_in(replace(found, values=result["estimate"]), metric, units)
+
+
+def effects_in(found: Sweep, metric: Metric, units: Units) -> np.ndarray:
+    """What the map shows: shares, or amounts where the runs are too close for them: float64 [row column]."""
+    return found.effects(metric) * (1.0 if found.is_normalised(metric) else in_units(metric, units)[0])
+
+
+def in_units(metric: Metric, units: Units) -> tuple[float, str]:
+    """By what a metric in nats is multiplied, and its unit then: a difference of logits is no amount of information."""
+    return (1.0, "nats") if metric == "logit_diff" else (per_bit(units) / math.log(2), units)
 
 
 def numbers(
@@ -190,6 +203,7 @@ def numbers(
     direction: str,
     metric: Metric,
     how: How,
+    units: Units,
     result: Mapping[str, np.ndarray],
     pins: Pins = NO_PINS,
 ) -> Table:
@@ -199,12 +213,12 @@ def numbers(
     where = {"layer": layer, "site": site, "direction": direction, "pins": pins}
     asked = question(a, **ends, **answers, **where, how=how)  # type: ignore[arg-type]
     found = Sweep.from_arrays(result)
-    values = found.effects(metric)
+    values = effects_in(found, metric, units)
     is_of_heads = asked.site in HEAD_SITES
     across = counted(values.shape[1]) if is_of_heads else token_names(token_texts(asked.target))
     axes = {"head" if asked.site == "z_pos" else "layer": counted(len(values))}
     axes |= {"head" if is_of_heads else f"token of {asked.into}": across}
-    return Table(f"{METRIC_NAMES[metric]}, {effect_unit(found, metric)}", values, axes)
+    return Table(f"{METRIC_NAMES[metric]}, {effect_unit(found, metric, units)}", values, axes)
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -216,11 +230,11 @@ METRIC_NAMES: Final[dict[Metric, str]] = {
 }
 
 
-def effect_unit(found: Sweep | None, metric: Metric) -> str:
+def effect_unit(found: Sweep | None, metric: Metric, units: Units) -> str:
     """What a cell's number is."""
     if found is None or found.is_normalised(metric):
         return "share of the way from one run to the other"
-    return "nats moved (the runs are too close for shares)"
+    return f"{in_units(metric, units)[1]} moved (the runs are too close for shares)"
 
 
 def _offer(asked: Question, places: Places, a: Trace) -> str:
@@ -255,15 +269,15 @@ def _answers(asked: Question) -> str:
     return f"Read after the last token of each prompt; the answer of {source} is {mine}, that of {asked.into} {other}."
 
 
-def _found_words(asked: Question, found: Sweep, metric: Metric) -> str:
-    place = METRICS.index(metric)
+def _found_words(asked: Question, found: Sweep, metric: Metric, units: Units) -> str:
+    place, (factor, unit) = METRICS.index(metric), in_units(metric, units)
     source = "a" if asked.into == "b" else "b"
-    before, after = found.target[place], found.source[place]
-    whole = f"The {METRIC_NAMES[metric]} is {signed(before)} nats in {asked.into} and {signed(after)} in {source}"
+    before, after = found.target[place] * factor, found.source[place] * factor
+    whole = f"The {METRIC_NAMES[metric]} is {signed(before)} {unit} in {asked.into} and {signed(after)} in {source}"
     scale = ": 0 moves nothing, 1 moves it the whole way."
     if not found.is_normalised(metric):
-        scale = f", less than {LEAST_GAP:g} apart, so cells are nats and no shares."
-    together = found.effects_together(metric)
+        scale = f", less than {LEAST_GAP:g} nats apart, so cells are {unit} and no shares."
+    together = found.effects_together(metric) * (1.0 if found.is_normalised(metric) else factor)
     all_of = f" All tokens at once: {signed(float(together[0]))} in layer 0." if len(together) else ""
     told = f"{whole}{scale}{all_of} {_answers(asked)}"
     if asked.how == "estimate":
@@ -304,7 +318,8 @@ PATCHING: Final = Panel(
         "model goes on from there. The cell says how far that moves the metric M from the target’s to the source’s:",
         Formula("patching"),
         "0: it changes nothing. 1: the target run now behaves as the source does. Values below 0 and above 1 are real. "
-        "Where the two runs are less than 0.1 nats apart, cells are M(patched) − M(target) in nats.",
+        "Where the two runs are less than 0.1 nats apart, cells are M(patched) − M(target): of logits in nats, else in "
+        "the unit chosen for the app.",
         "The logit difference is between the answers of the two prompts: the tokens whose probability differs most, "
         "or the two selected as target and compared-with. KL is D(source‖patched). All metrics are measured in one "
         "sweep. With a the correct prompt, a → b is denoising, which shows what suffices, and b → a noising, which "

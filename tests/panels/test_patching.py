@@ -10,13 +10,13 @@ import pytest
 import dashapp
 from dashapp import jobs
 from dashapp.errors import OtherPlaces, WeightsMissing
-from dashapp.experiments.sweeps import SITES, Sweep, telling_tokens
-from dashapp.figures.theme import Frame
+from dashapp.experiments.sweeps import METRICS, SITES, Sweep, telling_tokens
+from dashapp.figures.theme import Frame, Units
 from dashapp.jobs.patching import estimate_patches, patch, same_model
 from dashapp.jobs.works import KINDS, Work
 from dashapp.panels.lens_change import LENS_CHANGE
 from dashapp.panels.panel import Drawn, waits_for_start
-from dashapp.panels.patching import PATCHING, SITE_NAMES, answers_of, draw, question, work
+from dashapp.panels.patching import PATCHING, SITE_NAMES, answers_of, draw, numbers, question, work
 from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
 
@@ -120,6 +120,26 @@ def test_the_map_shows_what_was_found(traces: dict[str, Trace], text_model: GPT2
     assert f"All tokens at once: {found.effects_together('kl')[0]:+.2f} in layer 0".replace("-", "−") in shown.foot
     crosses = shown.figure.data[-1]
     assert sorted(set(crosses.x)) == np.flatnonzero(np.isnan(found.values[0, 0])).tolist()
+
+
+@pytest.mark.parametrize(("units", "per_nat"), [("bits", 1 / np.log(2)), ("nats", 1.0)])
+def test_what_is_no_share_follows_the_units_of_the_app_but_for_logits(
+    traces: dict[str, Trace], text_model: GPT2, units: Units, per_nat: float
+) -> None:
+    a, b = traces[A], traces[LONGER]
+    result = done(text_model, b, asked_for(a, b))
+    near = {**result, "source": result["target"] + 0.05}  # as if the runs were almost alike
+    for metric, factor, unit in (("logit_diff", 1.0, "nats"), ("logprob", per_nat, units), ("kl", per_nat, units)):
+        place = METRICS.index(metric)
+        shown = draw(a, frame=Frame(theme="light", units=units), result=near, **chosen(a, b, metric=metric))
+        expected = (result["values"][place] - result["target"][place]) * factor
+        np.testing.assert_allclose(np.array(shown.figure.data[0].z), expected, rtol=1e-12)
+        before = f"{result['target'][place] * factor:+.2f} {unit} in b".replace("-", "−")
+        assert before in shown.foot
+        assert f"less than 0.1 nats apart, so cells are {unit} and no shares" in shown.foot
+        table = numbers(a, units=units, result=near, **chosen(a, b, metric=metric))
+        assert table.quantity.endswith(f"{unit} moved (the runs are too close for shares)")
+        np.testing.assert_allclose(table.values, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
