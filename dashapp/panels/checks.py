@@ -15,6 +15,7 @@ from dashapp.experiments.sweeps import multiplications_per_second, seconds_for
 from dashapp.figures.checks import differences
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
+from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
@@ -117,7 +118,8 @@ CHECKS: Final = Panel(
         "Identities: what must be equal in any GPT-2 is computed a second time from this prompt’s trace, by NumPy in "
         "place of torch: that the residual stream is the sum of what is written into it, that rows of attention sum to "
         "1, that direct attributions add up to a logit. A difference is told as a share of the largest value in its "
-        "place, and passes below 10⁻⁴; 0.05 where jobs compute in bfloat16, which has 8 bits.",
+        "place, and passes below 10⁻⁴; 0.05 where jobs compute in bfloat16, which has 8 bits. Among them is the sum:",
+        Formula("residual"),
         "Hugging Face: what the panel of parity compares, in float32, in three lines.",
         "Published numbers: what TransformerLens’ notebooks and tests print for GPT-2 small, computed by this program "
         "with these weights: losses, next tokens, head scores, logit lens, attributions, ablations, patching maps. The "

@@ -12,6 +12,7 @@ import pytest
 import dashapp
 from dashapp.errors import OtherModels, OtherPlaces
 from dashapp.panels.catalogue import PAIR_PANELS, PANELS
+from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Panel, chosen_by, draw, layout, work_of
 from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
@@ -75,6 +76,7 @@ def test_a_panel_of_pairs_asks_a_question_and_tells_about_itself(name: str) -> N
     texts = [item for item in panel.about if isinstance(item, str)]
     assert any(text.startswith(("Source: ", "Sources: ")) for text in texts)
     assert any("does not show" in text for text in texts)
+    assert any(isinstance(item, Formula) for item in panel.about)
 
 
 @pytest.mark.parametrize("name", PAIR_PANELS)
