@@ -114,7 +114,7 @@ def test_nothing_is_out_of_its_bounds(seed: int, scale: Scale) -> None:
     assert lens.kl_bits[-1] == 0
     assert (lens.entropy_bits > 0).all()
     assert (lens.entropy_bits <= math.log2(50_257)).all()
-    assert (lens.top_probs.sum(axis=1) <= 1).all()
+    assert (lens.top_probs.sum(axis=1) <= 1 + 1e-15).all()  # five terms, each rounded to 1e-16; the first may be all
     assert (lens.top_ids[lens.settles_at :, 0] == lens.top_ids[-1, 0]).all()
     assert lens.settles_at == 0 or lens.top_ids[lens.settles_at - 1, 0] != lens.top_ids[-1, 0]
 
