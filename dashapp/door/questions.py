@@ -71,8 +71,8 @@ def _is_that(told: Any, output: Any) -> bool:
 
 
 def _are_properties(told: list[Any]) -> bool:
-    """Whether each is a property of a component, or a list of some where a pattern matches many."""
-    return all(_are_properties(each) if isinstance(each, list) else _is_property(each) for each in told)
+    """Whether each is a property of a component, or a list of some where a pattern matches many, and no list deeper."""
+    return all(all(map(_is_property, each)) if isinstance(each, list) else _is_property(each) for each in told)
 
 
 def _is_property(told: object) -> bool:
