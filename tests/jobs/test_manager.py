@@ -252,7 +252,8 @@ if __name__ == "__main__":
     )
     manager.warm_up(time.sleep)
     print("started", flush=True)
-    time.sleep(60)
+    for _ in range(600):  # a signal that comes just before one long sleep begins would wait for its end
+        time.sleep(0.1)
 """
 
 
