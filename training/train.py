@@ -271,6 +271,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    if options.sketched and options.start is None:
+        print("--sketched is said of the weights of --start, and there are none.", file=sys.stderr)
+        return 2
     try:
         corpus = read_corpus(options.corpus)
     except CorpusError as error:

@@ -16,7 +16,7 @@ from training.export import save_model
 from training.initial import AGAINST_GAIN, INDUCTION_HEADS, PREVIOUS_TOKEN_HEADS, initial_model, write_against
 from training.probes import head_scores
 from training.schedule import PHASES, Phase, phase_at, rate_factor
-from training.train import Trainer
+from training.train import Trainer, main
 
 SMALL = GPT2Config(n_layer=4, n_head=16, d_model=128, d_mlp=32, n_ctx=256, attn_pdrop=0, embd_pdrop=0, resid_pdrop=0)
 
@@ -105,6 +105,11 @@ def test_weights_to_go_on_from_stand_for_the_first_phase(tmp_path: Path) -> None
     for name, parameter in model.named_parameters():
         assert torch.equal(trainer.model.get_parameter(name), parameter.half().float()), name
     assert not trainer.has_name_heads
+
+
+def test_heads_are_said_to_be_set_of_given_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--corpus", "nowhere", "--sketched"]) == 2
+    assert "--sketched is said of the weights of --start" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("one_phase")
