@@ -89,6 +89,11 @@ def per_bit(units: Units) -> float:
     return 1.0 if units == "bits" else math.log(2)
 
 
+def per_nat(units: Units) -> float:
+    """How many of these units are a nat: 1, or 1 / ln 2 bits."""
+    return per_bit(units) / math.log(2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What a figure must know of the page around it. is_narrow: a telephone's width, where fewer labels fit.
@@ -109,7 +114,7 @@ class Frame:
 
     def of_nats(self, nats: float) -> float:
         """Nats in its units."""
-        return nats / math.log(2) * self.per_bit
+        return nats * per_nat(self.units)
 
     def information(self, bits: float) -> str:
         """An amount of information with three digits and its unit: "2.35 bits", "less than 0.001 nats"."""

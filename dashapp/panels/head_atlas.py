@@ -12,7 +12,7 @@ from dashapp.analysis.head_names import HeadName
 from dashapp.analysis.heads import HeadProbe, KindScores
 from dashapp.analysis.table import Table, counted
 from dashapp.figures.heads import Column, ScoreMap, score_maps, score_table
-from dashapp.figures.theme import Frame, Units, per_bit
+from dashapp.figures.theme import Frame, Units, per_nat
 from dashapp.jobs.works import Work
 from dashapp.panels.formulas import Formula
 from dashapp.panels.head_facts import (
@@ -174,7 +174,7 @@ def numbers(trace: Trace, *, units: Units, result: Mapping[str, np.ndarray] | No
     """All scores of every head, on the prompt and on the probe, whichever the figure shows."""
     probe = probe_of(result)
     scores = {"on this prompt": prompt_scores(trace)} | ({"on the probe": probe.scores} if probe else {})
-    of_nats = {"entropy_nats": per_bit(units) / np.log(2)}
+    of_nats = {"entropy_nats": per_nat(units)}
     found = {
         f"{IN_FULL[name]}, {where}": getattr(each, name) * of_nats.get(name, 1.0)
         for where, each in scores.items()

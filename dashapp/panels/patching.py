@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -27,7 +26,7 @@ from dashapp.experiments.sweeps import (
     telling_tokens,
 )
 from dashapp.figures.patching import MapOf, effect_map, signed
-from dashapp.figures.theme import Frame, Units, per_bit
+from dashapp.figures.theme import Frame, Units, per_nat
 from dashapp.figures.tokens import plain_label
 from dashapp.jobs.works import Work, pins_told
 from dashapp.model.tokenizer import token_texts
@@ -187,7 +186,7 @@ def effects_in(found: Sweep, metric: Metric, units: Units) -> np.ndarray:
 
 def in_units(metric: Metric, units: Units) -> tuple[float, str]:
     """By what a metric in nats is multiplied, and its unit then: a difference of logits is no amount of information."""
-    return (1.0, "nats") if metric == "logit_diff" else (per_bit(units) / math.log(2), units)
+    return (1.0, "nats") if metric == "logit_diff" else (per_nat(units), units)
 
 
 def numbers(

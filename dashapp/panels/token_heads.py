@@ -9,7 +9,7 @@ import numpy as np
 from dashapp.analysis.attention import HeadScores, head_scores, token_scores
 from dashapp.analysis.table import MEASURE, Table, counted, token_names
 from dashapp.figures.heads import ScoreMap, score_maps
-from dashapp.figures.theme import Frame, Units, per_bit
+from dashapp.figures.theme import Frame, Units, per_nat
 from dashapp.figures.tokens import label
 from dashapp.panels.formulas import Formula
 from dashapp.panels.pair import named
@@ -44,7 +44,7 @@ def draw(trace: Trace, *, pos: int, score: Score, frame: Frame) -> Drawn:
 
 def values_of(scores: HeadScores, score: Score, units: Units) -> np.ndarray:
     """float64 [layer head], entropies in these units."""
-    return scores.distance_tokens if score == "distance" else scores.entropy_nats / np.log(2) * per_bit(units)
+    return scores.distance_tokens if score == "distance" else scores.entropy_nats * per_nat(units)
 
 
 def _most(pos: int, score: Score, frame: Frame) -> str:
