@@ -16,5 +16,5 @@ def refused(error: DashappError, status: int, *, wait_s: float = 0) -> ResponseR
     """
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": f"{wait_s + 0.5:.0f}"} if wait_s else {})
     if request.accept_mimetypes.best == "text/html":
-        return refusal_page("Not now", error), status, headers
+        return refusal_page("Refused", error), status, headers
     return {"rule": error.rule, "instance": error.instance, "remedy": error.remedy}, status, headers

@@ -17,16 +17,17 @@ from dashapp.store.contract import Store, StoreAddress, StoreStats
 
 KEPT: Final = (
     "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them), results of "
-    "longer computations and runs that came as files. Prompts are private: all of it lies in {folder} on the machine "
-    "that runs the app, readable by its owner alone, and nothing is sent anywhere. When it is full, what was not used "
-    "for the longest time goes first."
+    "longer computations and runs that came as files. "
+)
+KEPT_HERE: Final = (
+    "Prompts are private: all of it lies in {folder} on the machine that runs the app, readable by its owner alone, "
+    "and nothing is sent anywhere. When it is full, what was not used for the longest time goes first."
 )
 NOT_CLEARED: Final = "Links that hold a very long prompt keep it; on the command line, {command} removes those too."
 KEPT_FAR: Final = (
-    "Kept are traces (what the model did at each token), runs (the tokens and the settings that drew them), results of "
-    "longer computations and runs that came as files. Prompts are private: all of it lies in the object store {url}, "
-    "and copies of what was looked at in {folder} on each machine that serves. Who else may read it, and how long it "
-    "is kept, is for whoever runs the object store to say."
+    "Prompts are private: all of it lies in the object store {url}, and copies of what was looked at in {folder} on "
+    "each machine that serves. Who else may read it, and how long it is kept, is for whoever runs the object store to "
+    "say."
 )
 EVERYBODY: Final = "It clears them for everybody who uses this server."
 
@@ -96,7 +97,8 @@ def held_by(store: Store) -> str:
 def kept(address: StoreAddress) -> str:
     """What is kept, and where."""
     folder = said_folder(address.folder)
-    return KEPT.format(folder=folder) if address.url is None else KEPT_FAR.format(url=address.url, folder=folder)
+    where = KEPT_HERE if address.url is None else KEPT_FAR
+    return KEPT + where.format(url=address.url, folder=folder)
 
 
 def held(stats: StoreStats) -> str:
