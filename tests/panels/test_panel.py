@@ -77,6 +77,7 @@ def test_a_panel_asks_a_question_and_tells_about_itself(name: str) -> None:
     assert "?" in panel.question
     assert panel.title[0].isupper()
     assert not panel.title.endswith(".")
+    assert len(panel.about) >= 3  # formula, source, what it does not show
     assert any(isinstance(item, Formula) for item in panel.about)
     texts = [item for item in panel.about if isinstance(item, str)]
     assert any(text.startswith(("Source: ", "Sources: ")) for text in texts)
