@@ -7,6 +7,7 @@ Needs Chromium (Debian: chromium) and the test packages. Writes docs/images/*.pn
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -27,7 +28,8 @@ REPEATED: Final = {
     "prompt": " lamp seven river coat blue window horse paper lamp seven river coat blue window horse paper",
     "new": 0,
 }
-HEAD: Final = {"pos": 10, "layer": 3, "head": 0}
+MEASURED: Final = json.loads((ROOT / "dashapp/model/demo/measured.json").read_text())
+HEAD: Final = {"pos": 10} | {part: MEASURED["heads"]["best"]["induction"][part] for part in ("layer", "head")}
 PAIR: Final = {
     "prompt": "Everybody knows that the capital of France is",
     "new": 0,
