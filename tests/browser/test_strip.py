@@ -114,8 +114,9 @@ def test_an_answer_to_an_earlier_question_is_never_painted(page: Page, served: S
 
 
 def quoted(text: str) -> str:
-    """A token as sentences write it."""
-    return "‘" + text.replace(" ", "·").replace("\n", "↵") + "’"
+    """A token as sentences write it. Bytes that are no text stand as they are: ‘<E9 BE 8D>’."""
+    is_bytes = re.fullmatch(r"<[0-9A-F]{2}( [0-9A-F]{2})*>", text)
+    return "‘" + (text if is_bytes else text.replace(" ", "·").replace("\n", "↵")) + "’"
 
 
 def test_a_run_just_computed_is_named_by_its_own_tokens(page: Page, served: Served) -> None:
