@@ -7,25 +7,30 @@ import numpy as np
 from dashapp.analysis.alignment import Pins, align
 from dashapp.analysis.changes import aligned_pairs
 from dashapp.analysis.lens_change import lens_change
-from dashapp.analysis.lens_map import Progress, lens_map
+from dashapp.analysis.lens_map import LensMap, Progress, lens_map
 from dashapp.analysis.logit_lens import Scale
 from dashapp.errors import TraceGone, WeightsMissing
+from dashapp.jobs.works import Progress as WorkProgress
 from dashapp.model.opened import Models
 from dashapp.store.contract import find_trace
 from dashapp.traces.record import Trace
 
 
-def lens_of_trace(trace: Trace, progress: Progress, *, scale: Scale, target: int | None) -> dict[str, np.ndarray]:
-    """`LensMap.arrays` of a trace, by its own weights. Raises: WeightsMissing."""
+def lens_of_trace(trace: Trace, progress: WorkProgress, *, scale: Scale, target: int | None) -> dict[str, np.ndarray]:
+    """`LensMap.arrays` of a trace, by its own weights; shown row by row as they come. Raises: WeightsMissing."""
     from dashapp.jobs import warm  # it loads the model when it is imported: only a job's process may
 
-    return lens_arrays(trace, progress, scale=scale, target=target, models=warm.models)
+    def so_far(found: LensMap) -> None:
+        progress.show(found.arrays())
+
+    found = lens_map(_readable(trace, warm.models), scale=scale, target=target, progress=progress, so_far=so_far)
+    return found.arrays()
 
 
 def lens_arrays(
     trace: Trace, progress: Progress, *, scale: Scale, target: int | None, models: Models
 ) -> dict[str, np.ndarray]:
-    """The same with the weights of these models. Raises: WeightsMissing."""
+    """`LensMap.arrays` of a trace with the weights of these models. Raises: WeightsMissing."""
     return lens_map(_readable(trace, models), scale=scale, target=target, progress=progress).arrays()
 
 

@@ -13,16 +13,20 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from dashapp.analysis.alignment import Pins
-from dashapp.errors import JobLost, JobStopped, JobTimedOut, TraceGone
+from dashapp.errors import JobLost, JobStopped, JobTimedOut, StoreUnavailable, TraceGone
 from dashapp.jobs.outcome import failure
 from dashapp.store.contract import Store, StoreAddress, find_trace
 from dashapp.store.opened import open_store
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WORKS: Final = "dashapp.works"  # where an app keeps its `Works`, among Flask's extensions
 
@@ -31,6 +35,7 @@ GRACE_S: Final = 2.0  # between the end of a process and what it left
 STOP_S: Final = 10.0  # a work that was asked to stop and has not is ended with its process
 MEMORY_S: Final = 3600.0  # a failure is told for so long, and not tried again unless somebody wants it
 TICK_S: Final = 1.0
+PART_S: Final = 1.0  # between two parts of a result that people see come
 
 Asker = tuple[str, str]  # a visitor, and whatever tells one panel of one open page from another
 Phase = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -41,7 +46,8 @@ class Kind:
     """A kind of work. title: as people know it.
 
     function: "module:name", called in a job's process with the trace, a function to be told a share of the whole (it
-    raises when nobody wants the work any more), and the arguments as keywords; returns arrays by name.
+    raises when nobody wants the work any more), and the arguments as keywords; returns arrays by name. The function it
+    is to tell is a `Progress`, which shows parts of the result too.
     version: raise it when the same arguments give other arrays.
     home: "module:name" of what a process does before the first work of this kind, if one process is kept for all of
     them; None for a process each, with the model at hand in `jobs.warm`.
@@ -110,6 +116,11 @@ class Work:
         text = json.dumps({**said, "arguments": self.arguments}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def part_key(self) -> str:
+        """What the part of its result that is there so far is kept under."""
+        return part_key(self.key)
+
     def order(self, store: Store) -> dict[str, Any]:
         """What a job's process is told, as JSON; `id` as in a request for a run."""
         return {
@@ -123,6 +134,11 @@ class Work:
         }
 
 
+def part_key(key: str) -> str:
+    """What part of the result of a work is kept under while it is computed: 64 hexadecimal digits."""
+    return hashlib.sha256(f"part of {key}".encode()).hexdigest()
+
+
 def pins_told(pins: Pins) -> dict[str, str]:
     """Edits of an alignment among a work's arguments: nothing where there are none, for most have none."""
     return {"pins": str(pins)} if pins else {}
@@ -130,12 +146,16 @@ def pins_told(pins: Pins) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkState:
-    """How a work fares. place: in the queue, from 1. doing, share: of one that runs. The rest: of one that failed."""
+    """How a work fares. place: in the queue, from 1. doing, share: of one that runs. The rest: of one that failed.
+
+    part: how many times one that runs has shown what it has so far.
+    """
 
     phase: Phase
     place: int = 0
     doing: str = ""
     share: float = 0.0
+    part: int = 0
     rule: str = ""
     instance: str = ""
     remedy: str = ""
@@ -279,9 +299,9 @@ class Works:
         if seen.is_alive:
             entry.since = now
         told = seen.told or {}
-        doing, share = str(told.get("doing", "starting")), float(told.get("share", 0.0))
         if seen.told is not None or entry.state.doing == "":
-            entry.state = WorkState(phase="running", doing=doing, share=share)
+            doing, share = str(told.get("doing", "starting")), float(told.get("share", 0.0))
+            entry.state = WorkState(phase="running", doing=doing, share=share, part=int(told.get("part", 0)))
         if not entry.askers:
             self._stop(entry, now)
 
@@ -346,22 +366,59 @@ class Context(Protocol):
     def should_stop(self) -> Callable[[], bool]: ...
 
 
+class Progress:
+    """What a work that runs is to tell: the share that is done, and if it likes what it has so far.
+
+    Telling raises JobStopped when nobody wants the work any more.
+    """
+
+    def __init__(
+        self, context: Context, store: Store, key: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._context, self._store, self._key, self._clock = context, store, part_key(key), clock
+        self._share, self._part, self._shown_at = 0.0, 0, clock()
+
+    def __call__(self, share: float) -> None:
+        """Tell the share that is done."""
+        self._share = share
+        self._tell()
+
+    def show(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Let those who wait see this much of the result, unless they were shown some a moment ago."""
+        if self._clock() - self._shown_at < PART_S:
+            return
+        try:
+            self._store.put_result(self._key, arrays)
+        except StoreUnavailable:  # at the end, with the whole, there may be room
+            return
+        self._part += 1
+        self._tell()
+        self._shown_at = self._clock()
+
+    def heed_stop(self) -> None:
+        """Raise JobStopped when nobody wants the work any more."""
+        if self._context.should_stop():
+            raise JobStopped
+
+    def close(self) -> None:
+        """Take away what was shown: the whole is there, or nothing will be."""
+        if self._part:
+            with suppress(StoreUnavailable):  # it will have to make room, like any other result
+                self._store.discard(self._key)
+
+    def _tell(self) -> None:
+        self.heed_stop()
+        self._context.tell({"doing": "computing", "share": round(self._share, 3), "part": self._part})
+
+
 def run_work(context: Context, order: Mapping[str, Any]) -> dict[str, Any]:
     """Have the result of a work in the store, in a job's process: it is there already, or is computed and kept.
 
     Raises: TraceGone, JobStopped, TraceTooLarge, StoreUnavailable, and what the function of its kind raises.
     """
     store, key = open_store(StoreAddress.from_json(order["store"])), order["id"]
-
-    def heed_stop() -> None:
-        if context.should_stop():
-            raise JobStopped
-
-    def progress(share: float) -> None:
-        heed_stop()
-        context.tell({"doing": "computing", "share": round(share, 3)})
-
-    with store.computing(key, while_waiting=heed_stop):
+    progress = Progress(context, store, key)
+    with closing(progress), store.computing(key, while_waiting=progress.heed_stop):
         if store.get_result(key) is None:
             trace = find_trace(store, order["trace"])
             if trace is None:

@@ -62,6 +62,12 @@ def is_another(work: Work, asked: object) -> bool:
     return isinstance(asked, Mapping) and asked.get("awaits", work.key) != work.key
 
 
+def has_more(state: WorkState, asked: object) -> bool:
+    """Whether a work that runs shows more of its result than who asks was told of."""
+    part = asked.get("part") if isinstance(asked, Mapping) else None
+    return state.part > (part if isinstance(part, int) else 0)
+
+
 def order_of(asked: object) -> tuple[str, str]:
     """What is wanted ("ask", "cancel", "retry") and by whom. Raises: ValueError for what no page of ours sends."""
     match asked:

@@ -15,7 +15,7 @@ from dashapp.errors import AGAIN, DashappError
 from dashapp.jobs.works import WORKS, Works
 from dashapp.panels.ablation import ABLATION
 from dashapp.panels.attribution import ATTRIBUTION, HEAD_ATTRIBUTION
-from dashapp.panels.awaiting import is_another, order_of, state_as_json
+from dashapp.panels.awaiting import has_more, is_another, order_of, state_as_json
 from dashapp.panels.between_layers import BETWEEN_LAYERS
 from dashapp.panels.checks import CHECKS
 from dashapp.panels.continuations import CONTINUATIONS
@@ -142,7 +142,7 @@ def draw_panel(view: object, view_id: object) -> tuple[Any, Any, str]:
     prevent_initial_call=True,
 )
 def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str, Any], Any, Any]:
-    """How the work of a panel's view fares; when it is done, or another follows it, the figure and foot line too."""
+    """How the work of a panel's view fares; when more of it is there, or another follows, figure and foot line too."""
     panel = _panel_of(view_id)
     trace = Source.here().trace(view.get("key")) if isinstance(view, dict) else None
     if panel is None or not isinstance(view, dict) or trace is None:
@@ -154,7 +154,8 @@ def ask_for_work(asked: object, view: object, view_id: object) -> tuple[dict[str
             raise PreventUpdate
         state = getattr(_works(), do)(work, asker, visitor())
         told = state_as_json(work, state, asked)
-        drawn = drawn_for(panel, trace, view) if state.phase == "done" or is_another(work, asked) else None
+        is_new = state.phase == "done" or is_another(work, asked) or (panel.draws_parts and has_more(state, asked))
+        drawn = drawn_for(panel, trace, view) if is_new else None
     except ValueError as error:  # only a made-up request comes here
         logger.warning("Asked for nothing for %s: %s", panel.name, error)
         raise PreventUpdate from error

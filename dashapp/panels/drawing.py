@@ -23,8 +23,10 @@ def drawn_for(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
     """
     other = other_of(view)
     work = work_of(panel, trace, view, other)
-    result = Source.here().store.get_result(work.key) if work else None
-    drawn = draw(panel, trace, view, result=result, other=other)
+    store = Source.here().store
+    result = store.get_result(work.key) if work else None
+    so_far = store.get_result(work.part_key) if work and result is None and panel.draws_parts else None
+    drawn = draw(panel, trace, view, result=result if so_far is None else so_far, other=other)
     if work is not None and result is None:
         drawn = replace(drawn, figure=marked(drawn.figure, work, starts=waits_for_start(panel, view)))
     if panel.pairs or other is None:

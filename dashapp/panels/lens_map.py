@@ -52,7 +52,7 @@ def draw(
     frame: Frame,
     result: Mapping[str, np.ndarray] | None = None,
 ) -> Drawn:
-    """The likeliest token at every point and token. result: of the work below, None while it is not there."""
+    """The likeliest token at every point and token. result: of the work below, or the rows of it that are there."""
     found = LensMap.from_arrays(result) if result is not None else None
     cells = _cells(trace, found, colour, scale, target) if found else _last_row(trace)
     shown = span_around(trace.n_tokens, pos, frame) if span == "around" else (0, trace.n_tokens)
@@ -90,7 +90,7 @@ def _cells(trace: Trace, found: LensMap, colour: Colour, scale: Scale, target: i
         top_ids=found.top_ids,
         values=values_of(trace, found, colour, scale, target),
         ranks=found.ranks,
-        settles_at=found.settles_at,
+        settles_at=found.settles_at if found.n_missing == 0 else None,
         target=FAVOURITE if target is None else f"‘{label(token_text(target))}’",
         d_vocab=trace.config.d_vocab,
     )
@@ -106,7 +106,7 @@ def values_of(trace: Trace, found: LensMap, colour: Colour, scale: Scale, target
             logprobs = logprobs_of(trace, found, tokens, scale=scale)
             return np.exp(logprobs) if colour == "prob" else logprobs / math.log(2)
         case "rank":
-            return np.log10(found.ranks + 1)
+            return np.log10(np.where(found.ranks < 0, np.nan, found.ranks + 1))
         case "entropy":
             return found.entropy_bits
         case "kl":
@@ -131,9 +131,10 @@ def _last_row(trace: Trace) -> MapCells:
 
 
 def _progress(found: LensMap | None) -> str:
-    if found is not None:
-        return ""
-    return "This is the last row, the model’s output by probability; the rows below it appear when they are computed."
+    if found is None:
+        return "This is the last row, the model’s output by probability; the rows below it appear as they are computed."
+    n_point = len(found.top_ids)
+    return f"So far {n_point - found.n_missing} of {n_point} rows are computed." if found.n_missing else ""
 
 
 def _target(target: int | None, colour: Colour) -> str:
@@ -145,7 +146,7 @@ def _target(target: int | None, colour: Colour) -> str:
 
 
 def _settled(found: LensMap | None) -> str:
-    if found is None:
+    if found is None or found.n_missing:
         return ""
     n_point, n_tokens = found.top_ids.shape
     settles = found.settles_at
@@ -211,7 +212,8 @@ LENS_MAP = Panel(
         "likeliest at the output. Place 1 is the likeliest token. KL is how far the output is from what stands in the "
         "cell:",
         Formula("kl"),
-        "It is computed by a job, some tokens and one point at a time; the logits of all of them would take gigabytes.",
+        "It is computed by a job from the output down, one point at a time and shown as it comes; all logits together "
+        "would take gigabytes.",
         "Keyboard: with the figure in focus, the left and right arrows select tokens, Escape lets the target go.",
         "Source: nostalgebraist 2020, interpreting GPT: the logit lens.",
         "It does not show what the model holds at a point: what the unembedding cannot read may be there all the same.",
@@ -226,4 +228,5 @@ LENS_MAP = Panel(
     draw=draw,
     numbers=numbers,
     work=work,
+    draws_parts=True,
 )

@@ -139,7 +139,7 @@ class Panel:
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
     work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
     draw has `result` too: its arrays by name, None while they are not there. starts: the work waits for a press of
-    Start; always, or while a knob has a value (knob, value).
+    Start; always, or while a knob has a value (knob, value). draws_parts: draw takes part of a result too, as it comes.
     numbers: what the figure shows as a table, to be taken away (`takeaway`): of the arguments of draw those that it
     names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there, and one that is not annotated
     as optional always. None where there are none to take: then no_numbers says why.
@@ -161,6 +161,7 @@ class Panel:
     knobs: tuple[Knob | TextKnob, ...] = ()
     work: Callable[..., Work | None] | None = None
     starts: bool | tuple[str, str] = False
+    draws_parts: bool = False
     pairs: bool = False
     numbers: Callable[..., Table] | None = None
     no_numbers: str = ""

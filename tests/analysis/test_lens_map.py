@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 
+import dashapp
 from dashapp.analysis import lens_map as module
 from dashapp.analysis.lens_map import LensMap, lens_map, logprobs_of
 from dashapp.analysis.logit_lens import Scale, lens_at, lens_logits
-from tests.analysis.test_logit_lens import SCALES, exact_lens, trace_of
+from dashapp.model.tap import Tap
+from tests.analysis.test_logit_lens import SCALES, TEXT, exact_lens, trace_of
+from tests.doubles import TINY_TEXT, tiny_model
 
 # Logits of a float32 pass: docs/numerics.md. Sums over the vocabulary are float32 and pairwise: 16 halvings of numbers
 # that are at most 30 in all, each rounded by 6e-8.
@@ -123,3 +126,41 @@ def test_who_is_told_the_progress_may_end_it() -> None:
 
     with pytest.raises(InterruptedError):
         lens_map(trace_of(0), scale="frozen", target=None, progress=stop)
+
+
+def test_logits_far_from_zero_keep_their_digits() -> None:
+    """Those of published models lie around −100: an offset common to all tokens changes no distribution."""
+    import torch
+
+    models = []
+    for dtype in (torch.float32, torch.float64):
+        model = tiny_model(TINY_TEXT, seed=3, dtype=dtype)
+        with torch.no_grad():
+            model.wte.weight[:, 0] = 0.5
+            model.ln_f.bias[0] = -200.0
+        models.append(model)
+    trace = dashapp.trace(models[0], TEXT, cache=False)
+    found = lens_map(trace, scale="recomputed", target=None)
+    assert (found.logsumexp < -80).all()
+    seen = Tap.reading("resid_pre", "resid_mid", "resid_post")
+    with torch.no_grad():
+        models[1](torch.tensor(trace.token_ids.tolist())[None], tap=seen)
+        states = [seen.activations["resid_pre", 0]]
+        for layer in range(trace.config.n_layer):
+            states += [seen.activations["resid_mid", layer], seen.activations["resid_post", layer]]
+        logprobs = torch.log_softmax(models[1].ln_f(torch.cat(states)) @ models[1].wte.weight.T, dim=-1)
+        kl = (logprobs[-1].exp() * (logprobs[-1] - logprobs)).sum(dim=-1)  # [point pos]
+    close(found.kl_bits, kl.numpy() / math.log(2))
+    assert (found.kl_bits[:-1] > 100 * FLOAT32_ATOL).any()
+
+
+def test_rows_come_from_the_output_down() -> None:
+    seen: list[LensMap] = []
+    found = lens_map(trace_of(0), scale="recomputed", target=None, so_far=seen.append)
+    assert len(seen) == len(found.top_ids)
+    for n_known, part in enumerate(seen, 1):
+        assert (part.top_ids[:-n_known] == -1).all()
+        assert np.isnan(part.kl_bits[:-n_known]).all()
+        for name, array in part.arrays().items():
+            known = array if name == "followed" else array[-n_known:]
+            np.testing.assert_array_equal(known, found.arrays()[name][-len(known) :])

@@ -14,10 +14,24 @@ import numpy as np
 import psutil
 import pytest
 
+from dashapp.errors import JobStopped, StoreUnavailable
 from dashapp.jobs import works
 from dashapp.jobs.manager import JobManager
 from dashapp.jobs.running import Limits
-from dashapp.jobs.works import GRACE_S, KINDS, MEMORY_S, PATIENCE_S, STOP_S, Kind, Seen, Work, Works, WorkState
+from dashapp.jobs.works import (
+    GRACE_S,
+    KINDS,
+    MEMORY_S,
+    PART_S,
+    PATIENCE_S,
+    STOP_S,
+    Kind,
+    Progress,
+    Seen,
+    Work,
+    Works,
+    WorkState,
+)
 from dashapp.store.disk import TraceStore
 from dashapp.traces.record import Trace
 from tests.store.made import made_trace
@@ -237,6 +251,58 @@ def test_nobody_needs_to_ask_for_what_is_abandoned_to_be_stopped(
     bench.leave(work(), status="done")
     wait_until(lambda: not bench.seen)
     assert bench.ended == [], "what ended by itself is not killed: its process may stay"
+
+
+# What a work tells -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class FakeContext:
+    """A job's context that keeps what it is told."""
+
+    told: list[Mapping[str, Any]] = field(default_factory=list)
+    is_stopped: bool = False
+
+    def tell(self, state: Mapping[str, Any]) -> None:
+        self.told.append(state)
+
+    def should_stop(self) -> bool:
+        return self.is_stopped
+
+
+def test_parts_of_a_result_are_shown_at_a_pace_and_taken_away_at_the_end(store: TraceStore, clock: Clock) -> None:
+    context = FakeContext()
+    progress = Progress(context, store, work().key, clock=clock)
+    progress(0.25)
+    progress.show({"rows": np.arange(1)})  # too soon after the beginning: who is done in a second shows none
+    assert store.get_result(work().part_key) is None
+    clock.now += PART_S
+    progress.show({"rows": np.arange(2)})
+    progress.show({"rows": np.arange(3)})
+    found = store.get_result(work().part_key)
+    assert found is not None
+    assert found["rows"].tolist() == [0, 1]
+    assert store.get_result(work().key) is None
+    assert context.told == [{"doing": "computing", "share": 0.25, "part": part} for part in (0, 1)]
+    progress.close()
+    assert store.get_result(work().part_key) is None
+    context.is_stopped = True
+    with pytest.raises(JobStopped):
+        progress(0.5)
+
+
+def test_a_part_that_cannot_be_kept_is_left_out(
+    store: TraceStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        raise StoreUnavailable("/cache", "No space left on device")
+
+    context = FakeContext()
+    progress = Progress(context, store, work().key, clock=clock)
+    clock.now += PART_S
+    monkeypatch.setattr(store, "put_result", refuse)
+    progress.show({"rows": np.arange(2)})
+    assert context.told == []
 
 
 # With processes ------------------------------------------------------------------------------------------------------

@@ -97,11 +97,13 @@ test("nobody asks again before the answer has come: Dash would throw it away", (
   const id = { panel: "slow", slot: "b" };
   const asks = (state, figure = waiting) => ask(figure, 0, 0, 0, 0, state, id);
   const first = asks(null);
+  assert.equal(first.part, 0);
   assert.deepEqual([first.do, first.awaits, first.at], ["ask", "k", 1000]); // "awaits" tells the server when another follows
   clock = 1400;
   assert.equal(asks(null), "same");
   assert.equal(asks({ ...running, at: 600 }), "same"); // the answer to a question before
-  assert.equal(asks({ ...running, at: 1000 }).at, 1400);
+  const second = asks({ ...running, at: 1000, part: 2 });
+  assert.deepEqual([second.at, second.part], [1400, 2]); // which part of the result came with that answer
   clock = 1800;
   assert.equal(asks({ ...running, at: 1000 }), "same");
   assert.equal(asks(null, { layout: { meta: { awaits: "another" } } }).awaits, "another");

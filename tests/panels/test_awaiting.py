@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,28 @@ def test_asking_tells_how_it_fares_and_at_the_end_brings_the_figure(store: Trace
     store.put_result(the_work().key, {"points": np.arange(3)})
     state, figure, foot = ask_for_work(ASK, view(), ID)
     assert (state["phase"], list(figure.data[0].y), foot) == ("done", [0, 1, 2], "slow")
+
+
+def test_a_part_of_a_result_is_drawn_once_by_panels_that_draw_parts(
+    store: TraceStore, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_shown(part: int) -> None:
+        store.put_result(the_work().part_key, {"points": np.arange(part)})
+        told = {"doing": "computing", "share": part / 9, "part": part}
+        bench.works[the_work().key] = Seen(told=told, outcome=None, is_alive=True)
+
+    ask_for_work(ASK, view(), ID)
+    has_shown(2)
+    assert ask_for_work(ASK, view(), ID)[1] is no_update
+    monkeypatch.setitem(catalogue.PANELS, "small", replace(SMALL, draws_parts=True))
+    state, figure, foot = ask_for_work(ASK, view(), ID)
+    assert (state["phase"], state["part"], list(figure.data[0].y), foot) == ("running", 2, [0, 1], "slow")
+    assert meta(figure)["awaits"] == the_work().key
+    assert ask_for_work({**ASK, "part": 2}, view(), ID)[1] is no_update
+    has_shown(3)
+    assert list(ask_for_work({**ASK, "part": 2}, view(), ID)[1].data[0].y) == [0, 1, 2]
+    assert list(draw_panel(view(), ID)[0].data[0].y) == [0, 1, 2]  # whoever comes later sees it at once
+    assert ask_for_work({**ASK, "part": "2"}, view(), ID)[1] is not no_update  # no page of ours sends this
 
 
 def test_a_failure_is_told_and_can_be_tried_again(bench: Bench) -> None:

@@ -49,6 +49,21 @@ def test_meanwhile_the_output_stands_in_the_last_row(trace: Trace) -> None:
     assert shown.foot.startswith("This is the last row")
 
 
+@pytest.mark.parametrize("colour", COLOURS)
+def test_rows_that_are_computed_stand_above_those_that_are_not(trace: Trace, colour: str) -> None:
+    parts: list[LensMap] = []
+    found = lens_map(trace, scale="recomputed", target=262, so_far=parts.append)
+    n_point = len(found.top_ids)
+    for n_known, part in enumerate(parts[:-1], 1):
+        shown = drawn(trace, part, target=262, colour=colour)
+        cells = np.asarray(shown.figure.data[0].z)
+        assert np.isnan(cells[:-n_known]).all()
+        np.testing.assert_array_equal(cells[-n_known:], values(trace, found, "recomputed", colour)[-n_known:])
+        assert shown.foot.startswith(f"So far {n_known} of {n_point} rows are computed. ")
+        assert "settles" not in shown.foot
+    assert "So far" not in drawn(trace, parts[-1], target=262, colour=colour).foot
+
+
 @pytest.mark.parametrize("scale", ["recomputed", "frozen"])
 def test_each_colour_shows_its_number(trace: Trace, scale: Any) -> None:
     found = lens_map(trace, scale=scale, target=262)

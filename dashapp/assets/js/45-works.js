@@ -105,7 +105,8 @@
     if (!what) return same;
     const at = performance.now();
     asked.set(placeOf(id), { key: awaited(figure), at });
-    return { do: what, awaits: awaited(figure), asker: `${page()}-${placeOf(id)}`, at };
+    const part = state && state.key === awaited(figure) ? state.part : 0; // what of the result came with that state
+    return { do: what, awaits: awaited(figure), asker: `${page()}-${placeOf(id)}`, at, part };
   }
 
   function draw(figure, state) {
