@@ -52,6 +52,7 @@ DASH = frozenset({"dash", "dash_bootstrap_components", "flask"})
 BELOW_JOBS = ("dashapp.model", "dashapp.traces", "dashapp.store", "dashapp.analysis", "dashapp.experiments")
 FOUND = (
     "dashapp.experiments.results",
+    "dashapp.experiments.orders",
     "dashapp.experiments.sweeps",
     "dashapp.experiments.cells",
     "dashapp.experiments.ablations",
@@ -94,9 +95,16 @@ ROOMS = {
     "dashapp.experiments.results": Room(frozenset({"numpy"})),
     "dashapp.experiments.ablations": Room(frozenset({"numpy"}), ("dashapp.model.config",)),
     "dashapp.experiments.cells": Room(frozenset({"numpy"}), ("dashapp.experiments.sweeps",)),
-    "dashapp.experiments.sweeps": Room(frozenset({"numpy"}), ("dashapp.analysis.alignment",)),
+    "dashapp.experiments.orders": Room(frozenset({"numpy"}), ("dashapp.model.config",)),
+    "dashapp.experiments.sweeps": Room(
+        frozenset({"numpy"}), ("dashapp.analysis.alignment", "dashapp.experiments.orders")
+    ),
     "dashapp.experiments.published": Room(
-        frozenset({"numpy"}), ("dashapp.experiments.sweeps", "dashapp.model.config", "dashapp.model.tokenizer")
+        frozenset({"numpy"}),
+        (
+            *("dashapp.experiments.orders", "dashapp.experiments.sweeps"),
+            *("dashapp.model.config", "dashapp.model.tokenizer"),
+        ),
     ),
     "dashapp.experiments.checks": Room(
         frozenset({"numpy"}),

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from dashapp.experiments.sweeps import Order, Places, Site, order_of
+from dashapp.experiments.orders import Order
+from dashapp.experiments.sweeps import Places, Site, order_of
 from dashapp.model.config import GPT2Config
 from dashapp.model.tokenizer import encode
 

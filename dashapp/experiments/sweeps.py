@@ -6,15 +6,14 @@ patched, the *source* run the one that activations are taken from.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Final, Literal, get_args
 
 import numpy as np
 
 from dashapp.analysis.alignment import NO_PINS, NONE, Pins, align
+from dashapp.experiments.orders import Order
 
 Site = Literal["resid_pre", "attn_out", "mlp_out", "resid_mid", "z", "q", "k", "v", "pattern", "z_pos"]
 Metric = Literal["logit_diff", "logprob", "kl"]
@@ -23,10 +22,6 @@ SITES: Final[tuple[Site, ...]] = get_args(Site)
 METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
 POSITION_SITES: Final = ("resid_pre", "attn_out", "mlp_out", "resid_mid")  # a row a layer, a column a token
 HEAD_SITES: Final = ("z", "q", "k", "v", "pattern")  # a row a layer, a column a head; z_pos: a head, a token
-
-# Measured on two shared cores with the 6-layer demo model; a machine twice as fast is told twice the time.
-SECONDS_A_LOGIT: Final = 6e-8
-SECONDS_A_PASS: Final = 2e-3
 
 LEAST_GAP: Final = 0.1  # nats between the two runs, below which no share of it is taken
 
@@ -94,17 +89,6 @@ class Places:
         return np.flatnonzero(self.source_of == NONE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """How much a sweep is. n_passes: times that the model goes on from a patch, and both prompts themselves.
-
-    multiplications: of those, only what can change counted: from the patched layer and position on.
-    """
-
-    n_passes: int
-    multiplications: int
-
-
 def order_of(site: Site, places: Places, *, n_layer: int, n_head: int, d_model: int, d_vocab: int) -> Order:
     """How much a sweep of a site is; of z_pos, in a layer in the middle."""
     changing, read = places.changing, places.read_target
@@ -126,25 +110,6 @@ def order_of(site: Site, places: Places, *, n_layer: int, n_head: int, d_model: 
         n_passes=len(depths) + 2,
         multiplications=12 * d_model**2 * (layers + whole) + d_model * d_vocab * (len(depths) + 2),
     )
-
-
-def seconds_for(order: Order, *, d_vocab: int, per_second: float) -> float:
-    """About how long a sweep takes where so many multiplications are done in a second.
-
-    A pass also takes a softmax over the vocabulary in float64, and that of memory and calls which no product counts.
-    """
-    return order.multiplications / per_second + order.n_passes * (d_vocab * SECONDS_A_LOGIT + SECONDS_A_PASS)
-
-
-@cache
-def multiplications_per_second() -> float:
-    """How fast this machine multiplies matrices in float32, measured once, in a few milliseconds."""
-    one, other = np.ones((256, 768), dtype=np.float32), np.ones((768, 1024), dtype=np.float32)
-    one @ other  # the first product of a process also sets things up
-    since = time.perf_counter()
-    for _i in range(3):
-        one @ other
-    return 3 * one.size * other.shape[1] / (time.perf_counter() - since)
 
 
 def _entered(site: Site, layer: int) -> int:

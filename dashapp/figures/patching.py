@@ -14,6 +14,7 @@ from dashapp.figures.theme import MONO, TEXT_SIZE, ColourScale, Frame, framed
 from dashapp.figures.tokens import label, ticks
 
 Across = Literal["token", "head"]
+Beside = tuple[str, np.ndarray]  # what the numbers are, in words, and one for each cell
 
 ROW: Final = 26  # pixels
 MOST_TOLD: Final = 6000  # cells with a sentence each; more would weigh a megabyte
@@ -43,12 +44,12 @@ def effect_map(
     shown: MapOf,
     shape: tuple[int, int],
     *,
-    beside: np.ndarray | None = None,
+    beside: Beside | None = None,
     frame: Frame,
 ) -> plot.Figure:
     """What each patch moved: float64 [row column] as cells, None before anything is computed; a cell is a patch.
 
-    beside: what was estimated of each, for the hover.
+    beside: what to say of each in its hover besides.
     Blue moves towards prompt a, orange towards b; the colours are centred on 0 and reach at least as far as 1, the
     whole way from one run to the other.
     """
@@ -97,12 +98,13 @@ def _marks(shown: MapOf) -> str:
     return "layer_pos" if shown.rows == "layer" else "head_pos"
 
 
-def _hover(cells: np.ndarray, shown: MapOf, beside: np.ndarray | None) -> dict[str, Any]:
+def _hover(cells: np.ndarray, shown: MapOf, beside: Beside | None) -> dict[str, Any]:
     if cells.size > MOST_TOLD:
         return {"hovertemplate": f"{shown.rows} %{{y}}, token %{{x}}: moves %{{z:+.2f}}<extra></extra>"}
     guesses = np.full(cells.shape, "", dtype=object)
     if beside is not None:
-        guesses[:] = [[f" (gradients would say {signed(guess)})" for guess in row] for row in beside]
+        says, values = beside
+        guesses[:] = [[f" ({says} {signed(value)})" for value in row] for row in values]
     sentences = [
         [
             f"{shown.rows} {row}, {_named(column, shown)}: moves {signed(value)}{guesses[row, column]}"

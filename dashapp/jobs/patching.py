@@ -18,10 +18,8 @@ from dashapp.experiments.patching import sweep
 from dashapp.experiments.sweeps import Places, Site
 from dashapp.jobs.bounds import is_refused_memory
 from dashapp.model.checkpoint import weights_of
-from dashapp.model.examples import examples_of
+from dashapp.model.examples import reference_prompts
 from dashapp.model.gpt2 import GPT2
-from dashapp.model.registry import DEMO_FOLDER
-from dashapp.model.tokenizer import encode
 from dashapp.traces.record import Trace
 
 
@@ -146,11 +144,6 @@ def ablate(
         progress=progress,
     )
     return found.arrays()
-
-
-def reference_prompts(n_ctx: int) -> list[np.ndarray]:
-    """The app's example prompts, over whose tokens means of reference are taken: token ids [pos] each."""
-    return [encode(example.prompt, bos=True)[:n_ctx] for example in examples_of(DEMO_FOLDER)]
 
 
 def model_of(trace: Trace) -> GPT2:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from dashapp.model.registry import DEMO_FOLDER
+from dashapp.model.tokenizer import encode
 
 FILE: Final = "examples.json"
 
@@ -27,6 +30,11 @@ class Example:
     layer: int | None = None
     head: int | None = None
     says: str = ""
+
+
+def reference_prompts(n_ctx: int) -> list[np.ndarray]:
+    """The app's example prompts, over whose tokens means of reference are taken: token ids [pos] each."""
+    return [encode(example.prompt, bos=True)[:n_ctx] for example in examples_of(DEMO_FOLDER)]
 
 
 def examples_of(folder: Path) -> tuple[Example, ...]:

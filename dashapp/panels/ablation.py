@@ -14,15 +14,19 @@ from dashapp.analysis.divergence import divergence, likeliest_in_any
 from dashapp.analysis.table import MEASURE, Table, columns, counted, token_names
 from dashapp.errors import OtherModels
 from dashapp.experiments.ablations import Ablated, Mode, Part, parts_in
+from dashapp.experiments.cells import N_NEW
+from dashapp.experiments.orders import Order, order_of_texts
 from dashapp.figures.attribution import signed
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.probabilities import Run, probability_bars
 from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label, running_text
 from dashapp.jobs.works import Work, pins_told
+from dashapp.model.examples import reference_prompts
 from dashapp.model.tokenizer import token_text, token_texts
 from dashapp.panels.beside import told
 from dashapp.panels.formulas import Formula
+from dashapp.panels.order import awaited
 from dashapp.panels.pair import named
 from dashapp.panels.panel import Drawn, Knob, Panel, TextKnob
 from dashapp.traces.record import Trace
@@ -117,10 +121,21 @@ def draw(
     if not asked.parts:
         foot = TO_SELECT[chosen["which"]]
     elif found is None:
-        foot = f"{_what(asked)} Being computed."
+        foot = f"{_what(asked)} {awaited(_order(asked), asked.run.config)}"
     else:
         foot = f"{_what(asked)} {_effect(asked, found, before, terms=terms, goal=(goal, away), frame=frame)}"
     return Drawn(figure=figure, foot=foot)
+
+
+def _order(asked: Asked) -> Order:
+    """What the ablation takes: the run as it is and without the parts, and what the mode reads."""
+    config = asked.run.config
+    read = {
+        "mean": [asked.n_run],
+        "reference": [len(ids) for ids in reference_prompts(config.n_ctx)],
+        "resample": [asked.n_other],
+    }.get(asked.mode, [])
+    return order_of_texts(config, [asked.n_run, asked.n_run], N_NEW, read=read)
 
 
 def asked_for(

@@ -10,8 +10,8 @@ import numpy as np
 from dashapp.analysis.heads import GPT2_SMALL_LOSS, has_gpt2_small_shape
 from dashapp.analysis.table import Table, columns
 from dashapp.experiments.checks import OF_TRACE, Checks, Row, Verdict, rows
+from dashapp.experiments.orders import seconds_for
 from dashapp.experiments.published import orders_of_patching
-from dashapp.experiments.sweeps import multiplications_per_second, seconds_for
 from dashapp.figures.checks import differences
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
@@ -58,8 +58,7 @@ def offer(trace: Trace, depth: str) -> str:
 def patching_cost(trace: Trace) -> str:
     """How much the maps of patching are: passes, and about how long here."""
     orders = orders_of_patching(trace.config)
-    speed, d_vocab = multiplications_per_second(), trace.config.d_vocab
-    seconds = sum(seconds_for(order, d_vocab=d_vocab, per_second=speed) for order in orders)
+    seconds = sum(seconds_for(order, d_vocab=trace.config.d_vocab) for order in orders)
     return f"{sum(order.n_passes for order in orders):,} passes and about {max(1, round(seconds / 60)):,} min more"
 
 

@@ -10,7 +10,7 @@ from dashapp.jobs.works import Work
 from dashapp.panels.awaiting import marked
 from dashapp.panels.beside import draw_beside
 from dashapp.panels.difference import draw_difference
-from dashapp.panels.panel import Drawn, Panel, draw, waits_for_start, work_of
+from dashapp.panels.panel import Drawn, Panel, aside_of, draw, waits_for_start, work_of
 from dashapp.panels.shown import is_subtracted, subtracted
 from dashapp.panels.source import Source
 from dashapp.traces.record import Trace
@@ -26,7 +26,9 @@ def drawn_for(panel: Panel, trace: Trace, view: Mapping[str, Any]) -> Drawn:
     store = Source.here().store
     result = store.get_result(work.key) if work else None
     so_far = store.get_result(work.part_key) if work and result is None and panel.draws_parts else None
-    drawn = draw(panel, trace, view, result=result if so_far is None else so_far, other=other)
+    beside = aside_of(panel, trace, view, other)
+    aside = store.get_result(beside.key) if beside else None
+    drawn = draw(panel, trace, view, result=result if so_far is None else so_far, aside=aside, other=other)
     if work is not None and result is None:
         drawn = replace(drawn, figure=marked(drawn.figure, work, starts=waits_for_start(panel, view)))
     if panel.pairs or other is None:

@@ -139,7 +139,9 @@ class Panel:
     about: paragraphs and formulas: what is computed, source, and what the panel does not show.
     work: from the same arguments as draw, without frame: what takes long and would complete the figure, or None. Then
     draw has `result` too: its arrays by name, None while they are not there. starts: the work waits for a press of
-    Start; always, or while a knob has a value (knob, value). draws_parts: draw takes part of a result too, as it comes.
+    Start; always, or while a knob has a value (knob, value).
+    draws_parts: draw takes part of a result too, as it comes. aside: another work, which is not awaited; draw has its
+    result as `aside` where it is there all the same, else None.
     numbers: what the figure shows as a table, to be taken away (`takeaway`): of the arguments of draw those that it
     names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there, and one that is not annotated
     as optional always. None where there are none to take: then no_numbers says why.
@@ -162,6 +164,7 @@ class Panel:
     work: Callable[..., Work | None] | None = None
     starts: bool | tuple[str, str] = False
     draws_parts: bool = False
+    aside: Callable[..., Work | None] | None = None
     pairs: bool = False
     numbers: Callable[..., Table] | None = None
     no_numbers: str = ""
@@ -257,15 +260,17 @@ def draw(
     view: Mapping[str, Any],
     *,
     result: Mapping[str, np.ndarray] | None = None,
+    aside: Mapping[str, np.ndarray] | None = None,
     other: Trace | None = None,
 ) -> Drawn:
-    """A panel's figure for a view that a browser sent. result: of its work, if it has one and that is there.
+    """A panel's figure for a view that a browser sent. result, aside: of its works, if it has any and that is there.
 
     other: slot b's trace, for a panel of pairs. Raises: ValueError for a view that no page of ours sends.
     """
     frame = frame_of(view)
     chosen = chosen_by(panel, trace, view, other) | {"frame": frame}
-    drawn = panel.draw(trace, **chosen, **({"result": result} if panel.work else {}))
+    results = ({"result": result} if panel.work else {}) | ({"aside": aside} if panel.aside else {})
+    drawn = panel.draw(trace, **chosen, **results)
     return replace(drawn, figure=enlarged(drawn.figure, frame.text))
 
 
@@ -286,6 +291,11 @@ def frame_of(view: Mapping[str, Any]) -> Frame:
 def work_of(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> Work | None:
     """What would complete a panel's figure, or None. Raises: ValueError as `draw`."""
     return panel.work(trace, **chosen_by(panel, trace, view, other)) if panel.work else None
+
+
+def aside_of(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> Work | None:
+    """What a panel's figure tells too where it is there, or None. Raises: ValueError as `draw`."""
+    return panel.aside(trace, **chosen_by(panel, trace, view, other)) if panel.aside else None
 
 
 def chosen_by(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> dict[str, Any]:

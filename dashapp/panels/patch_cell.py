@@ -13,6 +13,7 @@ from dashapp.analysis.divergence import divergence, likeliest_in_any
 from dashapp.analysis.inner_changes import js_bits
 from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.experiments.cells import N_NEW, Cell, CellPatch
+from dashapp.experiments.orders import order_of_texts
 from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, Site, effect
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.patching import signed
@@ -23,6 +24,7 @@ from dashapp.jobs.works import Work, pins_told
 from dashapp.model.tokenizer import token_texts
 from dashapp.panels.beside import told
 from dashapp.panels.formulas import Formula
+from dashapp.panels.order import awaited
 from dashapp.panels.output_changes import SCALE
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.panels.patching import DIRECTION, SITE, SITE_NAMES, Question, question
@@ -93,7 +95,7 @@ def draw(
         foot = f"No patch is chosen. Select {NEEDS[asked.site in HEAD_SITES]}, or click a cell of Activation patching."
     else:
         what = _what(asked, cell)
-        foot = f"{what} {_idle(asked, cell) or (_moved(asked, found, logits, frame) if found else 'Being computed.')}"
+        foot = f"{what} {_idle(asked, cell) or (_moved(asked, found, logits, frame) if found else _awaited(asked, a))}"
     if show == "attention" and found is not None:
         foot += f" {_most_changed(found, frame)}"
     return Drawn(figure=figure, foot=foot)
@@ -202,6 +204,12 @@ def _what(asked: Question, cell: Cell) -> str:
     if cell.is_of_token and cell.pos < len(asked.target):
         at = f", token {cell.pos} ‘{plain_label(token_texts(asked.target)[cell.pos])}’ of {asked.into}"
     return f"Patched: {site}, {where}{at}, from {source}."
+
+
+def _awaited(asked: Question, a: Trace) -> str:
+    """What the patch takes: the source's run, and the target's as it is and patched."""
+    n_source, n_target = len(asked.source), len(asked.target)
+    return awaited(order_of_texts(a.config, [n_source, n_target, n_target], N_NEW), a.config)
 
 
 def _moved(asked: Question, found: CellPatch, logits: Mapping[Run, np.ndarray], frame: Frame) -> str:

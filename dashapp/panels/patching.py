@@ -11,18 +11,16 @@ import numpy as np
 from dashapp.analysis.alignment import NO_PINS, Pins
 from dashapp.analysis.table import Table, counted, token_names
 from dashapp.errors import OtherModels, OtherPlaces
+from dashapp.experiments.orders import Order
 from dashapp.experiments.sweeps import (
     HEAD_SITES,
     LEAST_GAP,
     METRICS,
     Metric,
-    Order,
     Places,
     Site,
     Sweep,
-    multiplications_per_second,
     order_of,
-    seconds_for,
     telling_tokens,
 )
 from dashapp.figures.patching import MapOf, effect_map, signed
@@ -32,6 +30,7 @@ from dashapp.jobs.works import Work, pins_told
 from dashapp.model.tokenizer import token_texts
 from dashapp.panels.formulas import Formula
 from dashapp.panels.layers import layer_shown
+from dashapp.panels.order import how_long
 from dashapp.panels.panel import Drawn, Knob, Panel
 from dashapp.traces.record import Trace
 
@@ -95,6 +94,11 @@ def work(a: Trace, **chosen: Any) -> Work | None:
     return asked.work() if len(asked.places.changing) else None
 
 
+def exact_work(a: Trace, *, how: How, **chosen: Any) -> Work | None:
+    """Of estimates, the sweep that they estimate; None of a sweep itself. Raises: as `question`."""
+    return work(a, how="exact", **chosen) if how == "estimate" else None
+
+
 def question(
     a: Trace,
     *,
@@ -144,8 +148,19 @@ def answers_of(a: np.ndarray, b: np.ndarray, *, target: int | None, against: int
     return first, second
 
 
-def draw(a: Trace, *, frame: Frame, metric: Metric, result: Mapping[str, np.ndarray] | None, **chosen: Any) -> Drawn:
-    """The map, or before it is computed an empty one and what computing it takes."""
+def draw(
+    a: Trace,
+    *,
+    frame: Frame,
+    metric: Metric,
+    result: Mapping[str, np.ndarray] | None,
+    aside: Mapping[str, np.ndarray] | None = None,
+    **chosen: Any,
+) -> Drawn:
+    """The map, or before it is computed an empty one and what computing it takes.
+
+    aside: of estimates, the exact sweep if it was computed.
+    """
     asked = question(a, metric=metric, **chosen)
     found = Sweep.from_arrays(result) if result is not None else None
     config = a.config
@@ -161,12 +176,18 @@ def draw(a: Trace, *, frame: Frame, metric: Metric, result: Mapping[str, np.ndar
     )
     n_row = config.n_head if asked.site == "z_pos" else config.n_layer
     n_column = config.n_head if is_of_heads else len(asked.target)
-    beside = estimates_of(found, result, metric, frame.units)
     effects = effects_in(found, metric, frame.units) if found else None
+    exact = effects_in(Sweep.from_arrays(aside), metric, frame.units) if found and aside is not None else None
+    estimates = estimates_of(found, result, metric, frame.units)
+    beside = ("gradients would say", estimates) if estimates is not None else None
+    if exact is not None:
+        beside = ("the patch itself", exact)
     figure = effect_map(effects, shown, (n_row, n_column), beside=beside, frame=frame)
     foot = _found_words(asked, found, metric, frame.units) if found else _offer(asked, places, a)
-    if effects is not None and beside is not None:
-        foot += f" {_missed(effects, beside)}"
+    if effects is not None and estimates is not None:
+        foot += f" {_missed(effects, estimates)}"
+    elif effects is not None and exact is not None:
+        foot += f" {_missed(exact, effects)} The exact numbers are in the hovers."
     return Drawn(figure=figure, foot=f"{foot} {_left_out(asked, places)}".strip())
 
 
@@ -242,11 +263,10 @@ def _offer(asked: Question, places: Places, a: Trace) -> str:
         return "The prompts are the same as far as they have counterparts, so there is nothing to patch."
     if asked.how == "estimate":
         return f"Being estimated from two passes and their gradients. {_answers(asked)}"
-    order, config = _order(asked, places, a), a.config
-    seconds = seconds_for(order, d_vocab=config.d_vocab, per_second=multiplications_per_second())
+    order = _order(asked, places, a)
     return (
         f"Nothing is patched yet. Start runs the model {order.n_passes:,} times, each from where the patch is, "
-        f"many at once: {_duration(seconds)} on this machine. {_answers(asked)}"
+        f"many at once: {how_long(order, a.config)} on this machine. {_answers(asked)}"
     )
 
 
@@ -254,12 +274,6 @@ def _order(asked: Question, places: Places, a: Trace) -> Order:
     config = a.config
     sizes = {"n_layer": config.n_layer, "n_head": config.n_head, "d_model": config.d_model, "d_vocab": config.d_vocab}
     return order_of(asked.site, places, **sizes)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return "about a second"
-    return f"about {seconds:.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} min"
 
 
 def _answers(asked: Question) -> str:
@@ -284,14 +298,14 @@ def _found_words(asked: Question, found: Sweep, metric: Metric, units: Units) ->
     return f"{told} {found.n_passes:,} passes took {found.seconds:.1f} s."
 
 
-def _missed(effects: np.ndarray, beside: np.ndarray) -> str:
+def _missed(effects: np.ndarray, estimates: np.ndarray) -> str:
     """How far the estimate by gradients is from the exact map."""
-    away = np.abs(np.nan_to_num(beside - effects))
+    away = np.abs(np.nan_to_num(estimates - effects))
     row, column = (int(place) for place in np.unravel_index(int(away.argmax()), away.shape))
-    exact, guess = float(effects[row, column]), float(beside[row, column])
+    exact, guess = float(effects[row, column]), float(estimates[row, column])
     return (
-        f"Gradients would have estimated these cells with an error of at most {away.max():.2f}: at row {row}, column "
-        f"{column}, {signed(guess)} in place of {signed(exact)}."
+        f"Gradients estimate these cells with an error of at most {away.max():.2f}: at row {row}, column {column}, "
+        f"{signed(guess)} in place of {signed(exact)}."
     )
 
 
@@ -325,7 +339,7 @@ PATCHING: Final = Panel(
         "shows what is needed: they need not agree.",
         "Estimated by gradients (attribution patching) is quick and approximate: a cell is (source − target) times the "
         "gradient of M, taken once in the target’s run. It is off where the model bends between the two runs, most for "
-        "queries, keys and early layers. With an exact map, a hover tells the estimate beside each cell.",
+        "queries, keys and early layers. Once both are there, a hover tells the other beside each cell.",
         "The stream after attention in a layer equals the stream before the next one here, because an MLP reads one "
         "token at a time.",
         "Sources: Meng et al. 2022; Wang et al. 2022, Interpretability in the Wild; Zhang & Nanda 2024; Heimersheim & "
@@ -348,6 +362,7 @@ PATCHING: Final = Panel(
     draw=draw,
     numbers=numbers,
     work=work,
+    aside=exact_work,
     starts=("how", "exact"),
     pairs=True,
 )

@@ -12,6 +12,7 @@ import dashapp
 from dashapp.analysis.attribution import attribution, head_parts, mlp_parts
 from dashapp.errors import NotAPart, OtherModels
 from dashapp.experiments.ablations import MODES, Ablated, Mode
+from dashapp.experiments.cells import N_NEW
 from dashapp.figures.theme import Frame
 from dashapp.jobs import patching as jobs
 from dashapp.jobs.works import KINDS, Work
@@ -128,6 +129,13 @@ def test_the_work_names_heads_and_the_other_prompt_only_where_it_counts(traces: 
 def test_without_a_part_nothing_is_asked_for(traces: tuple[Trace, Trace], more: dict[str, Any], says: str) -> None:
     assert work(traces[0], **chosen(traces, **more)) is None
     assert drawn(traces, None, **more).foot.startswith(says)
+
+
+@pytest.mark.parametrize(("mode", "n_read"), [("zero", 0), ("bias", 0), ("mean", 1), ("reference", 6), ("resample", 1)])
+def test_the_order_of_work_is_said_as_it_starts(traces: tuple[Trace, Trace], mode: str, n_read: int) -> None:
+    n_step = min(N_NEW, traces[0].config.n_ctx - traces[0].n_tokens) - 1
+    foot = drawn(traces, None, mode=mode).foot
+    assert f"the model runs up to {2 + n_read + 2 * n_step} times, about a second on this machine." in foot
 
 
 @pytest.mark.parametrize(

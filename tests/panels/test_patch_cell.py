@@ -10,6 +10,7 @@ import pytest
 
 import dashapp
 from dashapp.errors import OtherModels, OtherPlaces
+from dashapp.experiments.cells import N_NEW
 from dashapp.experiments.sweeps import HEAD_SITES, SITES, Site, Sweep
 from dashapp.figures.theme import Frame
 from dashapp.jobs import patching as jobs
@@ -110,6 +111,12 @@ def test_a_patch_that_cannot_be_is_not_asked_for_and_said_to_be_none(
     shown = drawn(a, b, None, **more)
     assert said in shown.foot
     assert [bars.name for bars in shown.figure.data] == ["in a", "in b"]
+
+
+def test_the_order_of_work_is_said_as_it_starts(traces: dict[str, Trace]) -> None:
+    foot = drawn(traces[A], traces[B], None).foot
+    passes = 3 + 3 * (min(N_NEW, TINY_TEXT.n_ctx - 6) - 1)  # three prompts of 6 tokens, each continued
+    assert f"Being computed: the model runs up to {passes} times, about a second on this machine." in foot
 
 
 def test_equal_prompts_have_nothing_to_patch(traces: dict[str, Trace]) -> None:

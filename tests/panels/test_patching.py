@@ -11,12 +11,13 @@ import dashapp
 from dashapp import jobs
 from dashapp.errors import OtherPlaces, WeightsMissing
 from dashapp.experiments.sweeps import METRICS, SITES, Sweep, telling_tokens
+from dashapp.figures.patching import signed
 from dashapp.figures.theme import Frame, Units
 from dashapp.jobs.patching import estimate_patches, patch, same_model
 from dashapp.jobs.works import KINDS, Work
 from dashapp.panels.lens_change import LENS_CHANGE
 from dashapp.panels.panel import Drawn, waits_for_start
-from dashapp.panels.patching import PATCHING, SITE_NAMES, answers_of, draw, numbers, question, work
+from dashapp.panels.patching import PATCHING, SITE_NAMES, answers_of, draw, exact_work, numbers, question, work
 from dashapp.traces.record import Trace
 from tests.doubles import TINY_TEXT, tiny_model
 
@@ -49,8 +50,15 @@ def done(model: GPT2, into: Trace, asked: Work) -> dict[str, np.ndarray]:
     return patch(model, into, lambda share: None, **asked.arguments)
 
 
-def drawn(a: Trace, b: Trace, result: dict[str, np.ndarray] | None, **more: Any) -> Drawn:
-    return draw(a, frame=Frame(theme="light"), result=result, **chosen(a, b, **more))
+def drawn(
+    a: Trace,
+    b: Trace,
+    result: dict[str, np.ndarray] | None,
+    *,
+    aside: dict[str, np.ndarray] | None = None,
+    **more: Any,
+) -> Drawn:
+    return draw(a, frame=Frame(theme="light"), result=result, aside=aside, **chosen(a, b, **more))
 
 
 def test_the_work_is_of_the_run_that_is_patched(traces: dict[str, Trace]) -> None:
@@ -187,6 +195,16 @@ def test_estimates_are_their_own_work_and_are_said_to_be_estimates(traces: dict[
     assert "(gradients would say " in both.figure.data[0].text[0][-1]
     away = np.abs(Sweep.from_arrays(result).effects("logit_diff") - Sweep.from_arrays(with_both).effects("logit_diff"))
     assert f"with an error of at most {np.nanmax(away):.2f}:" in both.foot
+    asked_too = exact_work(a, **chosen(a, b, how="estimate"))
+    assert asked_too is not None
+    assert asked_too.key == exact.key  # so the map of estimates finds the exact one once it is there
+    assert exact_work(a, **chosen(a, b)) is None
+    beside = drawn(a, b, result, aside=with_both, how="estimate")
+    np.testing.assert_array_equal(np.array(beside.figure.data[0].z), np.array(shown.figure.data[0].z))
+    number = Sweep.from_arrays(with_both).effects("logit_diff")[0, -1]
+    assert beside.figure.data[0].text[0][-1].endswith(f"(the patch itself {signed(float(number))})")
+    assert f"with an error of at most {np.nanmax(away):.2f}:" in beside.foot
+    assert "The exact numbers are in the hovers." in beside.foot
 
 
 def test_an_exact_map_stands_though_there_is_no_memory_for_estimates(
