@@ -48,7 +48,7 @@ ABOUT: Final = (
     "Tokens are aligned by what they are: as many same tokens as can be, in the order of both prompts (their longest "
     "common subsequence); between those, a token of one prompt is paired with the token in its place in the other, as "
     "replaced. What is left over has no counterpart. In the strips, replaced tokens stand on a wave and those without "
-    "counterpart on dots.",
+    "counterpart on dots, as along the axes of the figures side by side.",
     Formula("js"),
     Formula("kl"),
     "p and q are what the model expects after the two compared tokens, over the whole vocabulary, before temperature, "

@@ -81,7 +81,21 @@ def expect_axis_title(page: Page, slot: str, token: str) -> None:
 
 def expect_outline(graph: Locator, left: float) -> None:
     """One outline that begins there, once the figure is near enough to the window to have it."""
-    until(graph.page, lambda: graph.evaluate("graph => (graph.layout.shapes || []).map(shape => shape.x0)") == [left])
+    until(graph.page, lambda: [shape["x0"] for shape in shapes(graph) if shape["type"] == "rect"] == [left])
+
+
+def shapes(graph: Locator) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = graph.evaluate("graph => graph.layout.shapes || []")
+    return found
+
+
+def expect_dotted(graph: Locator, *stretches: list[float]) -> None:
+    """Along the x axis, from where to where the tokens have no counterpart."""
+
+    def dots() -> list[list[float]]:
+        return [[shape["x0"], shape["x1"]] for shape in shapes(graph) if shape["type"] == "line"]
+
+    until(graph.page, lambda: dots() == list(stretches))
 
 
 def aligned_cell(page: Page, slot: str, pos: int) -> Locator:
@@ -127,7 +141,7 @@ def test_a_token_chosen_in_one_slot_is_outlined_and_shown_in_the_other(page: Pag
 
 
 def test_a_token_without_counterpart_is_marked_and_nothing_stands_in_for_it(page: Page, served: Served) -> None:
-    open_pair(page, served.base)
+    open_pair(page, served.base, **{"compare.open": "next-tokens.surprisal"})
     assert page.locator("#token-strip-b .unaligned").all_text_contents() == [" very", " old"]
     assert page.locator("#token-strip-a .unaligned").count() == 0
     assert page.locator("#token-strip-a .replaced").all_text_contents() == [" sat"]
@@ -136,6 +150,8 @@ def test_a_token_without_counterpart_is_marked_and_nothing_stands_in_for_it(page
         "Aligned: 7 of 7 tokens of a, 7 of 9 of b. The same in both: 6; replaced by another token: 1; "
         "without counterpart: 2 of b."
     )
+    expect_dotted(drawn(page, SURPRISAL, "b"), [1.5, 3.5])
+    expect_dotted(drawn(page, SURPRISAL, "a"))
     tokens(page, "b").nth(3).click()
     expect(half(page, NEXT, "a").locator(".panel-state")).to_contain_text("of b has no counterpart in a")
     expect_axis_title(page, "b", "·old")

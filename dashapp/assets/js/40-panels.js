@@ -71,7 +71,8 @@
   }
 
   /**
-   * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects. Where
+   * What each kind of figure outlines of the selection, and what a click on one of its points, or a key, selects; and
+   * on which axes its tokens lie, if they do. Where
    * the selected token is outlined, the second one of its pair is too, dashed.
    * pos: tokens along x. row: along y, some to a row. pattern, matrix: along both, some to a row and column, one without
    * the future; in a pattern a cell is a pair, the token that looks and the one looked at. point: a token a point, in a
@@ -85,20 +86,24 @@
    */
   const KINDS = {
     pos: {
+      tokens: "x",
       outlines: (pair, colour) => pairIn(pair, (pos) => outline(pos, colour)),
       picks: (point) => ({ pos: point.x }),
     },
     pattern: {
+      tokens: "xy",
       outlines: (shown, colour, graph) => pairOf(shown, colour, graph),
       picks: (point, graph) => ({ pos: tokenOf(point.pointNumber[0], "first_row", graph), key: tokenOf(point.pointNumber[1], "first_column", graph) }),
       moves: nextPair,
       says: "Pairs of tokens: arrow keys go to one, Escape chooses none",
     },
     row: {
+      tokens: "y",
       outlines: (pair, colour, graph) => pairIn(pair, (pos) => stripe(rowOf(pos, graph), colour)),
       picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
     },
     matrix: {
+      tokens: "xy",
       outlines: ({ pos, key }, colour, graph) => squareOf(rowOf(pos, graph), rowOf(key ?? null, graph), colour, graph.data[0].x.length),
       picks: (point, graph) => ({ pos: point.pointNumber[0] * tokensInRow(graph) }),
     },
@@ -126,12 +131,14 @@
       says: "Layers: left and right arrows select one, Escape none",
     },
     layer_pos: {
+      tokens: "x",
       outlines: ({ layer, pos, key }, colour) => pairIn({ pos, key }, (at) => (Number.isInteger(layer) ? cell(at, layer, colour) : outline(at, colour))),
       picks: (point) => ({ pos: point.x, layer: point.y }),
       moves: (key, { layer, pos }, trace, graph) => nextCell(key, { row: layer, column: pos }, graph, (row, column) => ({ layer: row, pos: column })),
       says: "Layers and tokens: arrow keys select them, Escape none",
     },
     head_pos: {
+      tokens: "x",
       outlines: ({ head, pos, key }, colour) => pairIn({ pos, key }, (at) => (Number.isInteger(head) ? cell(at, head, colour) : outline(at, colour))),
       picks: (point, graph) => ({ pos: point.x, head: point.y, layer: graph.layout.meta.layer }),
       moves: (key, { head, pos }, trace, graph) =>
@@ -192,12 +199,14 @@
       says: "Neurons: up and down select one, Escape none",
     },
     neuron_pos: {
+      tokens: "x",
       outlines: (chosen, colour, graph) => [...pairIn(chosen, (pos) => outline(pos, colour)), ...stripe(neuronRow(chosen, graph), colour)],
       picks: ({ x, y }, graph) => cellOfNeuron(graph, y, x),
       moves: (key, chosen, _trace, graph) => nextCell(key, { row: neuronRow(chosen, graph), column: chosen.pos }, graph, (row, column) => cellOfNeuron(graph, row, column)),
       says: "Neurons and tokens: arrow keys select them, Escape no neuron",
     },
     lens: {
+      tokens: "x",
       outlines: (pair, colour) => pairIn(pair, (pos) => outline(pos, colour)),
       picks: (point, graph, chosen) => lensPick(point.x, point.customdata, chosen),
       moves: nextColumn,
@@ -781,9 +790,26 @@
       const moved = isSpace(graph) ? ringMoved(placeOf(shown.pos, graph.data), graph.data) : null;
       if (moved) window.Plotly.restyle(graph, ...moved);
     }
-    const shapes = kindOf(graph).outlines(shown, colour, graph);
+    const shapes = [...kindOf(graph).outlines(shown, colour, graph), ...withoutCounterpart(graph)];
     if (isSame(graph.layout.shapes || [], shapes)) return;
     window.Plotly.relayout(graph, { shapes, ...cropped(graph, shown.pos) });
+  }
+
+  let lone = { a: [], b: [] };
+
+  /** Which tokens of each slot have no counterpart in the other, in order: figures side by side tell. */
+  function tellLone(positions) {
+    if (isSame(lone, positions)) return;
+    lone = positions;
+    highlight({});
+  }
+
+  /** What marks these in a figure of one prompt beside the other's. */
+  function withoutCounterpart(graph) {
+    const { tokens = "" } = kindOf(graph);
+    if (!tokens || !graph.closest(".half")) return [];
+    const colour = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
+    return window.dash_clientside.lone.shapes(tokens, graph, lone[slotOf(graph)], colour);
   }
 
   /**
@@ -802,7 +828,7 @@
     return { "xaxis.range": [low - 0.5, high + 0.5], "yaxis.range": [high + 0.5, low - 0.5] };
   }
 
-  const panels = { viewOf, weightsOf, tellWeights, movedView, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, concerns, KINDS, view, callAll, callEven, follow, watch, drawn, highlight };
+  const panels = { viewOf, weightsOf, tellWeights, movedView, counting, placeOf, ringMoved, turned, stepOf, waiting, isSame, outline, around, concerns, KINDS, view, callAll, callEven, follow, watch, drawn, highlight, tellLone };
   if (typeof module !== "undefined") module.exports = panels;
   if (typeof window !== "undefined") window.dash_clientside = Object.assign({}, window.dash_clientside, { panels });
 })();

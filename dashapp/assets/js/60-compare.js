@@ -111,13 +111,17 @@
     return Boolean(alignment) && isOf(runA, "a") && isOf(runB, "b");
   }
 
-  /** Mark in both strips the tokens without a counterpart, and those with another one. */
+  /** Mark in both strips the tokens without a counterpart, and those with another one; in figures the first alone. */
   function mark(alignment, runA, runB) {
     const isKnown = pairIs(alignment, runA, runB);
+    const lone = {};
     for (const slot of ["a", "b"]) {
       const strip = document.getElementById(`token-strip-${slot}`);
-      markStrip(strip, isKnown ? kinds(alignment, slot) : [], otherOf(slot));
+      const found = isKnown ? kinds(alignment, slot) : [];
+      markStrip(strip, found, otherOf(slot));
+      lone[slot] = found.flatMap((kind, pos) => (kind === "unaligned" ? [pos] : []));
     }
+    ours().panels.tellLone(lone);
   }
 
   function markStrip(strip, found, other) {
