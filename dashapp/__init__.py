@@ -5,6 +5,8 @@
 >>> trace = dashapp.trace(model, "The cat sat on the mat")
 >>> trace.pattern(3).shape                                    # layer 3: head, query, key
 (8, 7, 7)
+>>> dashapp.figure("head-pattern", trace, {"layer": 3, "head": 1}).layout.xaxis.title.text
+'key: the token looked at'
 >>> run = dashapp.generate(model, "Once upon a time", max_new_tokens=3, temperature=0)
 >>> len(run.steps)
 3
@@ -15,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dashapp.api import figure as figure
     from dashapp.api import generate as generate
     from dashapp.api import load as load
     from dashapp.api import trace as trace
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "Trace", "__version__", "generate", "load", "trace"]
+__all__ = ["Run", "Trace", "__version__", "figure", "generate", "load", "trace"]
 
 _HOMES = {
     "load": "dashapp.api",
     "trace": "dashapp.api",
     "generate": "dashapp.api",
+    "figure": "dashapp.api",
     "Trace": "dashapp.traces.record",
     "Run": "dashapp.traces.run",
 }

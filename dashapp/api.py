@@ -1,4 +1,4 @@
-"""What `dashapp.load`, `dashapp.trace` and `dashapp.generate` do. Imported when one of them is first asked for.
+"""What `dashapp.load`, `trace`, `generate` and `figure` do. Imported when one of them is first asked for.
 
 Knows settings, models and the store; all real work is in the rooms below.
 """
@@ -6,9 +6,9 @@ Knows settings, models and the store; all real work is in the rooms below.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from dashapp.store.contract import Store, StoreAddress
 from dashapp.store.opened import open_store
 from dashapp.traces.record import Trace
 from dashapp.traces.run import Run
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +113,45 @@ def generate(
     return _with_store(
         lambda store: continue_prompt(model, ids, sampling, store=store, watch=watch), settings, cache=cache
     )
+
+
+def figure(
+    panel: str,
+    trace: Trace,
+    view: Mapping[str, Any] | None = None,
+    *,
+    other: Trace | None = None,
+    result: Mapping[str, np.ndarray] | None = None,
+) -> go.Figure:
+    """A figure of the app as its page draws it, as Plotly's own object.
+
+    panel: its name, as in `dashapp.panels.catalogue`: "head-pattern". view: what is selected (pos, key_pos, layer,
+    head, neuron, target, against), `knobs` by name, theme, text, units and narrow; of what is left out, the last token
+    is selected and nothing else, and the rest is as on a first visit. other: of a figure of two prompts, the second's
+    trace; what is selected there stands in view["beside"]. result: arrays of the work that completes the figure.
+    Raises: ValueError for a panel or a view that there is not; DashappError where it cannot be drawn.
+    """
+    import plotly.graph_objects as go  # and Dash with the panels, which nothing else here needs
+
+    from dashapp.panels.catalogue import PAIR_PANELS, PANELS
+    from dashapp.panels.panel import draw
+
+    known = PANELS | PAIR_PANELS
+    if panel not in known:
+        raise ValueError(f"there is no figure {panel!r}; there are {', '.join(known)}")
+    found = known[panel]
+    asked = dict(view or {})
+    looks = {"theme": "light", "text": 1, "units": "bits", "narrow": False}
+    knobs = {knob.name: knob.default for knob in found.knobs} | dict(asked.get("knobs", {}))
+    whole: dict[str, Any] = {**looks, **_at_the_end(trace), **asked, "knobs": knobs}
+    if other is not None:
+        whole["beside"] = {**_at_the_end(other), **asked.get("beside", {})}
+    return go.Figure(draw(found, trace, whole, result=result, other=other).figure.as_dict())
+
+
+def _at_the_end(trace: Trace) -> dict[str, int]:
+    """What of a selection is never nothing: the last token, and all tokens a prompt's."""
+    return {"pos": trace.n_tokens - 1, "n_prompt": trace.n_tokens}
 
 
 def prompt_ids(model: GPT2, prompt: Prompt, *, bos: bool = True, special_tokens: bool = False) -> np.ndarray:

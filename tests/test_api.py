@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ from dashapp.errors import (
 from dashapp.model.config import GPT2Config
 from dashapp.model.gpt2 import GPT2
 from dashapp.model.tokenizer import END_OF_TEXT_ID
+from dashapp.panels.catalogue import PANELS
+from dashapp.panels.panel import draw
 from dashapp.settings import Settings
 from dashapp.store.disk import TraceStore
 from dashapp.traces.run import RunStep
@@ -59,6 +63,7 @@ def test_the_public_names_are_there_and_nothing_else_is() -> None:
         "Run",
         "Trace",
         "__version__",
+        "figure",
         "generate",
         "load",
         "trace",
@@ -278,3 +283,30 @@ def test_what_is_no_model_is_refused_with_the_call_that_gives_one() -> None:
 def test_dtype_that_no_model_runs_in_is_refused() -> None:
     with pytest.raises(UnsupportedDtype, match="float16"):
         api.load("demo", dtype="float16")  # type: ignore[arg-type]
+
+
+def test_a_figure_is_that_of_the_page_with_what_is_left_out_as_at_first(text_model: GPT2) -> None:
+    a, b = (dashapp.trace(text_model, text, cache=False) for text in ("a b c d", "a b x d"))
+    looks = {"theme": "light", "text": 1, "units": "bits", "narrow": False}
+    as_seen: dict[str, dict[str, Any]] = {
+        "whole": {},
+        "fit": {"pos": 1, "knobs": {"scale": "fit"}},
+    }
+    for scale, view in as_seen.items():
+        whole = {**looks, "pos": view.get("pos", 4), "knobs": {"scale": scale}}
+        page = draw(PANELS["next-tokens"], a, whole).figure
+        assert json.loads(dashapp.figure("next-tokens", a, view).to_json()) == json.loads(page.to_json())
+    pair = dashapp.figure("changed-stream", a, other=b)
+    assert np.shape(pair.data[0].z) == (a.config.n_layer, 5)
+
+
+def test_a_figure_or_view_that_there_is_not_is_refused(text_model: GPT2) -> None:
+    trace = dashapp.trace(text_model, "a b c d", cache=False)
+    with pytest.raises(ValueError, match="there is no figure 'heads'; there are next-tokens, "):
+        dashapp.figure("heads", trace)
+    with pytest.raises(ValueError, match="pos is outside the trace"):
+        dashapp.figure("next-tokens", trace, {"pos": 5})
+    with pytest.raises(ValueError, match="scale is none of its options"):
+        dashapp.figure("next-tokens", trace, {"knobs": {"scale": "log"}})
+    with pytest.raises(ValueError, match="two prompts"):
+        dashapp.figure("changed-stream", trace)

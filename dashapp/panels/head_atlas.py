@@ -10,7 +10,7 @@ import numpy as np
 from dashapp.analysis.attention import Head
 from dashapp.analysis.head_names import HeadName
 from dashapp.analysis.heads import HeadProbe, KindScores
-from dashapp.analysis.table import Table, counted
+from dashapp.analysis.table import MEASURE, Table, counted
 from dashapp.figures.heads import Column, ScoreMap, score_maps, score_table
 from dashapp.figures.theme import Frame, Units, per_nat
 from dashapp.jobs.works import Work
@@ -176,7 +176,7 @@ def numbers(trace: Trace, *, units: Units, result: Mapping[str, np.ndarray] | No
     scores = {"on this prompt": prompt_scores(trace)} | ({"on the probe": probe.scores} if probe else {})
     of_nats = {"entropy_nats": per_nat(units)}
     found = {
-        f"{IN_FULL[name]}, {where}": getattr(each, name) * of_nats.get(name, 1.0)
+        _measure(name, where): getattr(each, name) * of_nats.get(name, 1.0)
         for where, each in scores.items()
         for name in IN_FULL
         if name != "copying"
@@ -184,8 +184,13 @@ def numbers(trace: Trace, *, units: Units, result: Mapping[str, np.ndarray] | No
     if probe:
         found[IN_FULL["copying"]] = probe.copying
     values = np.stack([*found.values()])
-    axes = {"score": [*found], "layer": counted(values.shape[1]), "head": counted(values.shape[2])}
+    axes = {MEASURE: [*found], "layer": counted(values.shape[1]), "head": counted(values.shape[2])}
     return Table(f"scores of heads (entropy in {units}, distance in tokens)", values, axes)
+
+
+def _measure(score: str, where: str) -> str:
+    """A score as the table calls it."""
+    return IN_FULL["copying"] if score == "copying" else f"{IN_FULL[score]}, {where}"  # type: ignore[index]
 
 
 HEAD_ATLAS = Panel(
@@ -225,5 +230,6 @@ HEAD_ATLAS = Panel(
     ),
     draw=draw,
     numbers=numbers,
+    difference=lambda knobs, _units: _measure(knobs["score"], "on this prompt"),
     work=work,
 )

@@ -184,18 +184,23 @@ def numbers(
     """At every point and token: the likeliest token's id, and what the colours show."""
     found = LensMap.from_arrays(result)
     shown = values_of(trace, found, colour, scale, target)
-    name = COLOUR.options[colour]
     if colour in IN_BITS:
-        shown, name = shown * per_bit(units), f"{name} ({units})"
+        shown = shown * per_bit(units)
     elif colour == "rank":
         shown = found.ranks + 1
     n_point = len(found.top_ids)
     axes = {
-        MEASURE: ["id of the likeliest", name],
+        MEASURE: ["id of the likeliest", measure_of({"colour": colour}, units)],
         "point": [point_name(point, n_point) for point in range(n_point)],
         "token": token_names(trace.token_texts),
     }
     return Table("logit lens", np.stack([found.top_ids, shown]), axes)
+
+
+def measure_of(knobs: Mapping[str, str], units: Units) -> str:
+    """What the colours show, as the table calls it."""
+    colour = knobs["colour"]
+    return f"{COLOUR.options[colour]} ({units})" if colour in IN_BITS else COLOUR.options[colour]
 
 
 LENS_MAP = Panel(
@@ -229,4 +234,5 @@ LENS_MAP = Panel(
     numbers=numbers,
     work=work,
     draws_parts=True,
+    difference=measure_of,
 )

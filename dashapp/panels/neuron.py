@@ -195,4 +195,5 @@ MLP_SPARSITY = Panel(
     ),
     draw=draw_sparsity,
     numbers=numbers_of_sparsity,
+    difference="share above 0 before GELU",
 )

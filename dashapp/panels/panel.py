@@ -19,7 +19,7 @@ from dashapp import ids
 from dashapp.analysis.alignment import Pins
 from dashapp.analysis.table import Table
 from dashapp.errors import BadPins, BadSampling
-from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, enlarged
+from dashapp.figures.theme import TEXT_FACTORS, THEMES, UNITS, Frame, Units, enlarged
 from dashapp.jobs.works import Work
 from dashapp.model.sampling import SamplingSettings
 from dashapp.panels import awaiting, steps, taking
@@ -145,8 +145,8 @@ class Panel:
     numbers: what the figure shows as a table, to be taken away (`takeaway`): of the arguments of draw those that it
     names, and of the frame `units` and `is_narrow`; a `result` that is awaited is there, and one that is not annotated
     as optional always. None where there are none to take: then no_numbers says why.
-    difference: which measure of its table is subtracted where the panel stands in both slots, "" for the only one;
-    None where a − b would mean nothing.
+    difference: which measure of its table is subtracted where the panel stands in both slots, "" for the only one, or
+    what tells it from the knobs and the unit of information; None where a − b would mean nothing.
     behind: of a panel of pairs, the panels that show of each prompt what it compares: name → title.
     pairs: it shows what two prompts have to do with each other, and stands once on Compare: draw and work have `other`
     too, slot b's trace, and for each field of `OF_A_PROMPT` that they read `other_…`, as it is in b.
@@ -168,7 +168,7 @@ class Panel:
     pairs: bool = False
     numbers: Callable[..., Table] | None = None
     no_numbers: str = ""
-    difference: str | None = None
+    difference: str | Callable[[Mapping[str, str], Units], str] | None = None
     behind: Mapping[str, str] = field(default_factory=dict)
 
 

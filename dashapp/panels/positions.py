@@ -206,4 +206,5 @@ SUM_SHARES = Panel(
     marks="pos",
     draw=draw_shares,
     numbers=numbers_of_shares,
+    difference="token ‖t‖²",
 )

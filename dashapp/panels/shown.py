@@ -22,7 +22,7 @@ from dashapp.traces.record import Trace
 class Shown:
     """A view that was found to be one. other: slot b's trace, for a panel of pairs. work: what completes it, or None.
 
-    arguments: of the panel's `numbers`, without the trace and without `result`.
+    arguments: of the panel's `numbers`, without the trace and without `result`. view: as a browser sends it.
     """
 
     panel: Panel
@@ -30,6 +30,7 @@ class Shown:
     other: Trace | None
     work: Work | None
     arguments: Mapping[str, Any]
+    view: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -62,11 +63,12 @@ class Shown:
         """Python that computes them. Raises: NotThereYet, where nobody has chosen what."""
         return self.python_of({"trace": self.trace} if self.other is None else {"a": self.trace, "b": self.other})
 
-    def python_of(self, traces: Mapping[str, Trace]) -> str:
-        """The same with traces under these names."""
+    def python_of(self, traces: Mapping[str, Trace], *, draws: bool = True) -> str:
+        """The same with traces under these names. draws: the figure too."""
         if self.work is None and self.needs_work:
             raise self._not_there()
-        return snippet(self.panel, self.arguments, traces=traces, work=self.work if self.awaits else None)
+        work = self.work if self.awaits else None
+        return snippet(self.panel, self.arguments, traces=traces, work=work, view=self.view if draws else None)
 
     def _not_there(self) -> NotThereYet:
         return NotThereYet(KINDS[self.work.kind].title if self.work else self.panel.title)
@@ -81,33 +83,45 @@ class Subtracted:
     pins: Pins
 
     @property
+    def measure(self) -> str:
+        """Which measure of both tables is subtracted, "" for the only one."""
+        told, view = self.of_b.panel.difference, self.of_b.view
+        assert told is not None, "who asks has looked"
+        return told if isinstance(told, str) else told(view["knobs"], frame_of(view).units)
+
+    @property
     def name(self) -> str:
         """What a file of it is called."""
         return f"{self.of_a.name}-{self.of_b.trace.key[:8]}"
 
     def table(self) -> Table:
         """The table of a less that of b, at a's places. Raises: as `Shown.table`; NoDifference."""
-        a, b, measure = self.of_a.trace, self.of_b.trace, self.of_a.panel.difference
-        assert measure is not None, "who asks has looked"
+        a, b = self.of_a.trace, self.of_b.trace
         names = token_names(a.token_texts), token_names(b.token_texts)
         aligned = align(a.token_ids, b.token_ids, self.pins)
-        return table_difference(self.of_a.table(), self.of_b.table(), measure=measure, names=names, aligned=aligned)
+        tables = self.of_a.table(), self.of_b.table()
+        return table_difference(*tables, measure=self.measure, names=names, aligned=aligned)
 
     def python(self) -> str:
         """Python that computes both and then the difference. Raises: as `Shown.python`."""
-        a, b = self.of_a.python_of({"a": self.of_a.trace}), self.of_b.python_of({"b": self.of_b.trace})
+        a = self.of_a.python_of({"a": self.of_a.trace}, draws=False)
+        b = self.of_b.python_of({"b": self.of_b.trace}, draws=False)
         rest = b.partition("from __future__ import annotations\n")[2].strip()
         return f"{a}table_of_a = table\n\n{rest}\n{self._subtraction()}"
 
     def _subtraction(self) -> str:
         names, decided = ("Pins, align", f", {self.pins!r}") if self.pins else ("align", "")
-        return SUBTRACTION.format(measure=self.of_a.panel.difference, names=names, decided=decided)
+        frame = frame_of(self.of_b.view)
+        return SUBTRACTION.format(measure=self.measure, names=names, decided=decided, frame=frame, text=frame.text)
 
 
 SUBTRACTION: Final = """
+import plotly.graph_objects as go
 from dashapp.analysis.alignment import {names}
-from dashapp.analysis.difference import table_difference
+from dashapp.analysis.difference import is_of_tokens, table_difference
 from dashapp.analysis.table import token_names
+from dashapp.figures.difference import difference_figure
+from dashapp.figures.theme import Frame, enlarged
 
 table = table_difference(
     table_of_a,
@@ -116,6 +130,9 @@ table = table_difference(
     names=(token_names(a.token_texts), token_names(b.token_texts)),
     aligned=align(a.token_ids, b.token_ids{decided}),
 )
+tokens = [is_of_tokens(labels, token_names(a.token_texts)) for labels in table.axes.values()]
+drawn = difference_figure(table, texts=a.token_texts, is_of_tokens=tokens, frame={frame!r})
+figure = go.Figure(enlarged(drawn, {text}).as_dict())  # figure.show() opens it in a browser
 """
 
 
@@ -135,7 +152,7 @@ def subtracted(panel: Panel, a: Trace, b: Trace, view: Mapping[str, Any]) -> Sub
 def shown_of(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None = None) -> Shown:
     """What a view of a panel that has numbers shows. Raises: as `shown_by`."""
     work, arguments = work_of(panel, trace, view, other), _arguments(panel, trace, view, other)
-    return Shown(panel=panel, trace=trace, other=other, work=work, arguments=arguments)
+    return Shown(panel=panel, trace=trace, other=other, work=work, arguments=arguments, view=view)
 
 
 def _arguments(panel: Panel, trace: Trace, view: Mapping[str, Any], other: Trace | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Python that computes what a figure shows: the source of the panel's own function, and all that it takes to run it.
+"""Python that computes what a figure shows and draws it: the source of the panel's own function, and all it takes.
 
 What is shown is what ran: no second version of it can differ. Names are imported from where they are at home.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dashapp.panels.panel import Panel
 
 WIDTH: Final = 110
+LOOKS: Final = ("theme", "text", "units", "narrow", "pins")  # of a view, beside what is selected
 LONGEST_TEXT: Final = 80  # of a prompt, in the comment that quotes it
 FOR_TOOLS: Final = re.compile(r" +# (type: ignore|noqa).*$", re.MULTILINE)
 
@@ -75,11 +76,18 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def snippet(panel: Panel, arguments: Mapping[str, Any], *, traces: Mapping[str, Trace], work: Work | None) -> str:
-    """Python that ends with `table`, a `dashapp.analysis.table.Table` of what a panel shows.
+def snippet(
+    panel: Panel,
+    arguments: Mapping[str, Any],
+    *,
+    traces: Mapping[str, Trace],
+    work: Work | None,
+    view: Mapping[str, Any] | None,
+) -> str:
+    """Python that ends with `table`, a `dashapp.analysis.table.Table` of what a panel shows, and with its `figure`.
 
     arguments: of the panel's `numbers`, its result and first trace left out. traces: by the names that they get. work:
-    what must be computed first, or None.
+    what must be computed first, or None. view: as a browser sends it; without one no figure is drawn.
     """
     function = panel.numbers
     assert function is not None, "who asks has looked"
@@ -94,6 +102,7 @@ def snippet(panel: Panel, arguments: Mapping[str, Any], *, traces: Mapping[str, 
         *computed,
         f"\n{source}",
         _call(function, arguments, traces, result="None" if work is None else "result"),
+        *([] if view is None else [_figure(panel, view, traces, has_result=work is not None)]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -180,3 +189,20 @@ def _call(function: Any, arguments: Mapping[str, Any], traces: Mapping[str, Trac
     if len(line) > WIDTH:
         line = f"table = {function.__name__}(\n    {first},\n    " + ",\n    ".join(said) + ",\n)"
     return f"{line}\nprint(table.quantity, table.values.shape)\nprint(table.values)"
+
+
+def _figure(panel: Panel, view: Mapping[str, Any], traces: Mapping[str, Trace], *, has_result: bool) -> str:
+    """Lines that draw the figure as the page does."""
+    first, *others = traces
+    read = {name: view[name] for name in (*LOOKS, *panel.reads) if name in view and name != "branches"}
+    if others:
+        read["beside"] = {name: view["beside"][name] for name in panel.reads if name in view["beside"]}
+    if panel.knobs:
+        read["knobs"] = {knob.name: view["knobs"][knob.name] for knob in panel.knobs}
+    said = pformat(read, width=WIDTH, compact=True, sort_dicts=False)
+    given = [json.dumps(panel.name), first, "view", *(f"other={other}" for other in others)]
+    given += ["result=result"] if has_result else []
+    return (
+        f"view = {said}\n# Plotly's: figure.show() opens it in a browser, figure.write_html() keeps it.\n"
+        f"figure = dashapp.figure({', '.join(given)})"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,10 +66,10 @@ def test_what_is_drawn_is_the_table_of_a_less_that_of_b(
     drawn = figure.data[0]
     values = np.asarray(drawn.y if drawn.type == "bar" else drawn.z, dtype=np.float64)
     np.testing.assert_allclose(np.nan_to_num(values), np.nan_to_num(table.values), rtol=1e-5, atol=1e-6)
-    lookup = dict(_cells(of_b, panel.difference or ""))
+    lookup = dict(_cells(of_b, shown.measure))
     aligned = align(traces[0].token_ids, traces[1].token_ids, Pins.read(pins))
     n_compared = 0
-    for labels, value in _cells(of_a, panel.difference or ""):
+    for labels, value in _cells(of_a, shown.measure):
         other = tuple(_label_in_b(label, traces, aligned.b_of_a) for label in labels)
         found = table.values[_place(table, labels)]
         if other in lookup:
@@ -104,7 +105,9 @@ def _place(table: Table, labels: tuple[str, ...]) -> tuple[int, ...]:
 
 
 @pytest.mark.usefixtures("context")
-@pytest.mark.parametrize("shown", [("head-pattern", ""), ("head-pattern", EDITS), ("gelu", ""), ("heads-together", "")])
+@pytest.mark.parametrize(
+    "shown", [("head-pattern", ""), ("head-pattern", EDITS), ("gelu", ""), ("heads-together", ""), ("head-atlas", "")]
+)
 def test_python_of_a_difference_computes_it(
     shown: tuple[str, str],
     traces: tuple[Trace, Trace],
@@ -116,9 +119,12 @@ def test_python_of_a_difference_computes_it(
     view = view_of_b(panel, traces) | {"pins": pins}
     do_works(panel, traces, view, folder_model)
     difference, _form = shown_by({"panel": name, "view": view, "as": "python"})
-    found = computed(difference.python(), settings, monkeypatch)
+    found, figure = computed(difference.python(), settings, monkeypatch)
     np.testing.assert_array_equal(found.values, difference.table().values)
     assert found.quantity == difference.table().quantity
+    assert figure is not None
+    drawn, page = (json.loads(each.to_json()) for each in (figure, drawn_for(panel, traces[1], view).figure))
+    assert drawn["data"] == page["data"]
 
 
 @pytest.mark.usefixtures("context")

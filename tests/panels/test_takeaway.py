@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 from dashapp.analysis.rollout import attention_flow, rollout
 from dashapp.analysis.table import Table
 from dashapp.errors import NotThereYet, OtherPlaces
+from dashapp.figures import plot
 from dashapp.jobs.checks import check_among
 from dashapp.jobs.heads import probe_among
 from dashapp.jobs.lens_map import change_arrays, lens_arrays
@@ -100,14 +102,21 @@ def taken(panel: Panel, view: Mapping[str, Any], traces: tuple[Trace, Trace], mo
     return shown.table(), shown.python()
 
 
-def computed(python: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Table:
-    """What the Python of a figure computes, run as anybody runs it, in an empty namespace."""
+def computed(python: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[Table, go.Figure | None]:
+    """What the Python of a figure computes and draws, run as anybody runs it, in an empty namespace."""
     monkeypatch.setenv("DASHAPP_CACHE_DIR", str(settings.cache_dir))
     monkeypatch.setenv("DASHAPP_MODELS_DIR", str(settings.model.rsplit("/", 1)[0]))
     space: dict[str, Any] = {}
     exec(compile(python, "taken", "exec"), space)
-    found: Table = space["table"]
-    return found
+    return space["table"], space.get("figure")
+
+
+def drawn_as(panel: Panel, view: Mapping[str, Any], traces: tuple[Trace, Trace]) -> plot.Figure:
+    """The figure that the page has of a view, with the result of the work that its table needs."""
+    other = traces[1] if panel.pairs else None
+    shown, _form = shown_by({"panel": panel.name, "view": view, "as": "csv"})
+    result = Source.here().store.get_result(shown.work.key) if shown.work and shown.awaits else None
+    return draw(panel, traces[0], view, result=result, other=other).figure
 
 
 @pytest.mark.usefixtures("context")
@@ -125,7 +134,7 @@ def test_python_of_a_figure_computes_its_numbers(
             table, python = taken(panel, view, traces, folder_model)
         except (OtherPlaces, NotThereYet):  # patterns of prompts that are not straight; no work chosen
             continue
-        anew = computed(python, settings, monkeypatch)
+        anew, figure = computed(python, settings, monkeypatch)
         assert anew.quantity == table.quantity, turned
         assert dict(anew.axes) == dict(table.axes), turned
         if (
@@ -133,6 +142,8 @@ def test_python_of_a_figure_computes_its_numbers(
         ):  # rounding of two programs depends on the number of threads
             continue
         np.testing.assert_array_equal(anew.values, table.values, err_msg=str(turned))
+        assert figure is not None
+        assert json.loads(figure.to_json()) == json.loads(drawn_as(panel, view, traces).to_json()), turned
 
 
 # Where a figure has other numbers than its table on purpose.
