@@ -119,7 +119,10 @@ class Frame:
     def information(self, bits: float) -> str:
         """An amount of information with three digits and its unit: "2.35 bits", "less than 0.001 nats"."""
         amount = bits * self.per_bit
-        return f"{'less than 0.001' if 0 < abs(amount) < LEAST_TOLD else f'{amount:.3g}'} {self.units}"
+        if 0 < abs(amount) < LEAST_TOLD:
+            return f"less than 0.001 {self.units}"
+        said = f"{amount:.3g}"
+        return f"{said} {self.units.removesuffix('s') if said == '1' else self.units}"
 
     @property
     def colours(self) -> Theme:

@@ -142,7 +142,7 @@ def expectations_sentence(a: Trace, b: Trace, pos_a: int | None, pos_b: int | No
 
 def _divergence_words(found: Divergence, units: Units) -> str:
     js, a_from_b, b_from_a = (told(value, units) for value in (found.js, found.a_from_b, found.b_from_a))
-    most = told(1.0, units).removesuffix(f" {units}")
+    most = told(1.0, units).partition(" ")[0]
     return (
         f"the two next-token distributions are {js} apart (Jensen–Shannon; 0 for equal ones, {most} for ones without a "
         f"common token). KL(a‖b) is {a_from_b}, KL(b‖a) {b_from_a}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
@@ -107,3 +109,32 @@ def test_two_windows_of_a_browser_have_one_history(page: Page, served: Served) -
     page.bring_to_front()
     assert titles(page) == ["Third", "Second one", "First one"]
     other.close()
+
+
+def test_a_run_from_a_file_opens_as_b(page: Page, served: Served, tmp_path: Path) -> None:
+    """As the file's, and not as the run of its prompt, which is an entry of its own."""
+    page.goto(f"{served.base}/?prompt=Left+as+a+file&new=0&model=small")
+    wait_for(page, "done")
+    bar(page).get_by_text("File", exact=True).click()
+    with page.expect_download() as left:
+        bar(page).get_by_role("button", name="Download this run").click()
+    file = tmp_path / left.value.suggested_filename
+    left.value.save_as(file)
+    with page.expect_file_chooser() as chooser:
+        bar(page).get_by_role("button", name="Open a run from a file").click()
+    chooser.value.set_files(file)
+    expect(page.locator("#file-mark-a")).to_contain_text("From a file; not computed here.", timeout=PATIENCE_MS)
+    page.wait_for_url("**file=**")
+    until(page, lambda: titles(page) == ["Left as a file", "Left as a file"])
+    page.goto(f"{served.base}/?prompt=Another+one&new=0&model=small")
+    wait_for(page, "done")
+    expect(page.locator("#file-mark-a")).to_be_hidden()
+    until(page, lambda: titles(page) == ["Another one", "Left as a file", "Left as a file"])
+    expect(page.locator("#history-list small").nth(1)).to_contain_text("from a file; not computed here")
+    opened(page).get_by_role("button", name="Open in b: Left as a file").first.click()
+    page.wait_for_url("**/compare*")
+    wait_for(page, "done", "b")
+    expect(page.locator("#file-mark-b")).to_contain_text("From a file; not computed here.", timeout=PATIENCE_MS)
+    expect(page.locator("#file-mark-a")).to_be_hidden()
+    expect(page.locator("#compare-expectations")).to_contain_text("bits apart", timeout=PATIENCE_MS)
+    assert "b.file=" in page.url

@@ -55,4 +55,10 @@ def test_little_information_is_only_called_little() -> None:
         *("0 bits", "less than 0.001 bits", "0.00123 bits"),
     ]
     assert nats.information(0.00123) == "less than 0.001 nats"
+    assert [bits.information(amount) for amount in (1.0, 0.9999, 1.01, 10.0)] == [
+        "1 bit",
+        "1 bit",
+        "1.01 bits",
+        "10 bits",
+    ]
     assert nats.information(1.0) == f"{math.log(2):.3g} nats"
