@@ -13,6 +13,7 @@ from tests.browser.steps import PATIENCE_MS, generate, open_example, point_at, p
 from tests.browser.test_accessibility import violations
 
 GRID, PATTERN, TOKEN = "All heads", "One head", "One token"
+SINK_HEADS, SINK_ROWS = "The first token, head by head", "The first token, row by row"
 N_LAYER, N_HEAD = 3, 2  # of the model under test
 LIMIT_BYTES = 2_000_000
 
@@ -97,6 +98,50 @@ def test_a_panel_is_drawn_when_it_comes_near_the_window_with_what_is_selected_by
     tokens(page).nth(9).click()
     expect(foot(page, TOKEN)).to_contain_text("token 9 ")
     expect(foot(page, "Through all layers")).to_contain_text("token 9 ")
+
+
+def click_bar(page: Page, title: str, place: int) -> None:
+    bar = region(page, title).locator(".barlayer .point").nth(place)
+    bar.wait_for(state="attached", timeout=PATIENCE_MS)
+    point_at(page, bar)
+    press(page)
+
+
+def test_what_the_first_token_gets_is_walked_by_head_and_by_token(page: Page, served: Served) -> None:
+    open_attention(page, served)
+    click_bar(page, SINK_HEADS, 4)  # layer by layer
+    expect(page.locator("#selection-text")).to_contain_text("layer 2, head 0")
+    until(page, lambda: shapes(page, SINK_HEADS) == [[3.5, 4.5, 0, 1]])
+    region(page, SINK_HEADS).locator(".js-plotly-plot").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#selection-text")).to_contain_text("layer 2, head 1")
+    expect(foot(page, SINK_ROWS)).to_contain_text("Shown: layer 2, head 1.", timeout=PATIENCE_MS)
+    click_bar(page, SINK_ROWS, 3)
+    expect(page.locator("#selection-text")).to_contain_text("token 3 ")
+    until(page, lambda: shapes(page, SINK_ROWS) == [[2.5, 3.5, 0, 1]])
+    page.locator("#token-strip-a [aria-selected='true']").focus()
+    page.keyboard.press("ArrowRight")
+    until(page, lambda: shapes(page, SINK_ROWS) == [[3.5, 4.5, 0, 1]])
+
+
+def test_the_first_token_is_hidden_and_the_figure_says_so(page: Page, served: Served) -> None:
+    open_attention(page, served)
+    click_head(page, 2, 1)
+    region(page, PATTERN).get_by_role("group", name="First token").get_by_label("hidden").check()
+    expect(foot(page, PATTERN)).to_contain_text("The first token is hidden and the rest of each row made to sum to 1")
+    expect(region(page, PATTERN).locator(".js-plotly-plot")).to_contain_text(
+        "First token hidden, rows made to sum to 1"
+    )
+    rows = (
+        region(page, PATTERN)
+        .locator(".js-plotly-plot")
+        .evaluate("graph => graph.calcdata[0][0].z.map(row => [...row])")
+    )
+    assert all(row[0] in (None, 0) for row in rows)
+    for row in rows[1:]:
+        assert abs(sum(weight or 0 for weight in row) - 1) < 1e-3  # float32, of a few dozen weights
+    page.reload()
+    expect(foot(page, PATTERN)).to_contain_text("The first token is hidden", timeout=PATIENCE_MS)
 
 
 def test_a_click_on_a_head_selects_it_everywhere(page: Page, served: Served) -> None:

@@ -27,6 +27,7 @@ from tests.browser.test_accessibility import violations
 from tests.browser.test_attention import click_at, foot, shapes
 
 ROWS, MAP, SQUARE, NEAREST = "Vectors", "Map of tokens", "Likeness of tokens", "Nearest tokens"
+SHARES, LIKENESS = "Token and position in the sum", "Likeness of positions"
 CURVE, LAYERS, PATHS = "Curve of positions", "Likeness of layers", "Paths through the layers"
 D_MODEL = 10  # of the model under test
 LIMIT_BYTES = 2_000_000
@@ -153,6 +154,35 @@ def test_a_click_on_a_row_or_a_cell_selects_the_token_of_its_row(page: Page, ser
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 20 ")
     click_at(page, SQUARE, 5.5 / n_tokens, 30.5 / n_tokens)
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 30 ")
+
+
+def test_positions_and_their_part_of_the_sum_select_tokens_and_follow_the_strip(page: Page, served: Served) -> None:
+    open_embeddings(page, served)
+    region(page, SHARES).locator(".barlayer .point").first.wait_for(state="attached", timeout=PATIENCE_MS)
+    point_at(page, region(page, SHARES).locator(".barlayer .point").nth(6))
+    press(page)
+    expect(page.locator("#selection-text")).to_contain_text("Selected: token 6 ")
+    until(page, lambda: shapes(page, SHARES) == [[5.5, 6.5, 0, 1]])
+    region(page, LIKENESS).locator(".heatmaplayer image").wait_for(state="attached", timeout=PATIENCE_MS)
+    until(page, lambda: len(shapes(page, LIKENESS)) == 2)  # a row and a column
+    click_row(page, LIKENESS, 15.5 / 512)  # of the 1,024 positions two to a row: tokens 30 and 31, or a pixel away
+    expect(page.locator("#selection-text")).to_contain_text(re.compile("Selected: token (28|30|32) "))
+    chosen = selected(page)
+    page.locator("#token-strip-a [aria-selected='true']").focus()
+    page.keyboard.press("ArrowRight")
+    until(page, lambda: shapes(page, SHARES) == [[chosen + 0.5, chosen + 1.5, 0, 1]])
+
+
+def click_row(page: Page, title: str, down: float) -> None:
+    """Near the top of a tall figure: its heading is brought below the strip, which would cover that."""
+    region(page, title).locator("h2").evaluate("heading => heading.scrollIntoView()")
+    page.wait_for_timeout(500)
+    box = page.get_by_role("region", name=title, exact=True).locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    for nudge in (1, 0):
+        page.mouse.move(box["x"] + box["width"] / 2 + nudge, box["y"] + box["height"] * down)
+        page.wait_for_timeout(150)
+    press(page)
 
 
 def test_the_stream_is_that_of_the_selected_layer(page: Page, served: Served) -> None:

@@ -94,7 +94,7 @@ def test_surprisal_is_drawn_and_told_in_nats_where_they_are_wanted() -> None:
 def test_surprisal_hover_tells_bits_probability_and_place() -> None:
     (bars,) = surprisal(measured(), texts=["x", "A", " dog"], frame=FRAME).data
     assert bars.hovertext[0] == "token 0 ‘x’: nothing stands before it, so nothing was expected"
-    assert bars.hovertext[1] == "token 1 ‘A’: 1 bits, probability 50%, the favourite"
+    assert bars.hovertext[1] == "token 1 ‘A’: 1 bit, probability 50%, the favourite"
     assert bars.hovertext[2] == "token 2 ‘·dog’: 3.5 bits, probability 8.84%, 12 tokens were more likely"
 
 

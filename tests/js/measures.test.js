@@ -75,6 +75,8 @@ test("numbers have three digits and a true minus", () => {
   assert.equal(measures.percent(1), "100%");
   assert.equal(measures.information(2e-4, "nats"), "less than 0.001 nats");
   assert.equal(measures.information(0, "bits"), "0 bits");
+  assert.equal(measures.information(Math.LN2, "bits"), "1 bit");
+  assert.equal(measures.information(1, "nats"), "1 nat");
   assert.equal(measures.percent(0.98765), "98.8%");
   assert.equal(measures.digits(0.00001234), "1.2e−5");
   assert.equal(measures.digits(0), "0");

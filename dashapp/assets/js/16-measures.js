@@ -29,7 +29,9 @@
   /** Nats in a unit of information, with it. @param {"bits"|"nats"} units */
   function information(nats, units) {
     const amount = (nats / Math.LN2) * PER_BIT[units];
-    return `${amount > 0 && amount < 1e-3 ? "less than 0.001" : digits(amount)} ${units}`;
+    if (amount > 0 && amount < 1e-3) return `less than 0.001 ${units}`;
+    const said = digits(amount);
+    return `${said} ${said === "1" ? units.slice(0, -1) : units}`;
   }
 
   /**
