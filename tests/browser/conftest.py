@@ -67,9 +67,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @contextmanager
-def serving(folder: Path, model: Path, **variables: str) -> Iterator[Served]:
-    """A server with two places and all that it writes in `folder`; `variables` are added to its environment."""
-    port, log = free_port(), folder / "server.log"
+def serving(folder: Path, model: Path, *, port: int | None = None, **variables: str) -> Iterator[Served]:
+    """A server with two places and all that it writes in `folder`; `variables` are added to its environment.
+
+    port: one that is free by itself for None.
+    """
+    port, log = port or free_port(), folder / "server.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DASHAPP_")} | variables
     command = [sys.executable, "-m", "dashapp", "serve", "--port", str(port), "--model", str(model)]
     command += ["--cache-dir", str(folder / "cache"), "--models-dir", str(folder / "models"), "--jobs", "2"]

@@ -564,12 +564,12 @@
   // How the page looks -------------------------------------------------------------------------------------------------
 
   function theme(nClicks, before) {
-    const kept = localStorage.getItem(THEME_KEY);
+    const kept = ours().kept.read(THEME_KEY);
     const preferred = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     let now = before || (kept === "light" || kept === "dark" ? kept : preferred);
     if (asked() === "theme-button" && nClicks) {
       now = now === "dark" ? "light" : "dark";
-      localStorage.setItem(THEME_KEY, now);
+      ours().kept.write(THEME_KEY, now);
     }
     document.documentElement.dataset.bsTheme = now;
     return [now, now === "dark" ? "Light" : "Dark"];
@@ -577,10 +577,10 @@
 
   /** How large text is: what was chosen, and at the start what was chosen last. */
   function textSize(value, options, before) {
-    const kept = localStorage.getItem(TEXT_KEY);
+    const kept = ours().kept.read(TEXT_KEY);
     const isKept = options.some((option) => option.value === kept);
     const now = before === undefined && isKept ? kept : value;
-    localStorage.setItem(TEXT_KEY, now);
+    ours().kept.write(TEXT_KEY, now);
     document.documentElement.style.setProperty("--text", now);
     return [Number(now), now];
   }

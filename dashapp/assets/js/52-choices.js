@@ -23,8 +23,8 @@
   function chosen(value, options, { knob, kept }) {
     const known = options.map((option) => option.value);
     let now = value;
-    if (begun.has(knob)) localStorage.setItem(kept, value);
-    else now = atStart(window.location.search, knob, localStorage.getItem(kept), known);
+    if (begun.has(knob)) ours().kept.write(kept, value);
+    else now = atStart(window.location.search, knob, ours().kept.read(kept), known);
     begun.add(knob);
     const [panel, name] = knob.split(".");
     ours().shell.keepKnobs(panel, { [name]: now }, { [name]: known[0] });

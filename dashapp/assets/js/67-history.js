@@ -10,6 +10,7 @@
   const LARGEST = 1000000; // characters of all of them; a browser gives 5 million to everything here
   const LONGEST_NAME = 120; // characters
   const SHOWN = 90; // characters of a prompt in the list
+  const NO_ROOM = "This browser keeps nothing for this page, or has no more room.";
 
   /** What of an entry makes it the same prompt under the same settings. */
   const sameness = ({ id, weights, ancestor, ...request }) => JSON.stringify(Object.entries(request).sort());
@@ -86,20 +87,13 @@
 
   const ours = () => window.dash_clientside;
   const element = (id) => document.getElementById(id);
-  let kept = null; // made when it is first needed: to ask for the store may be refused
+  let kept = null; // made when it is first needed
   const told = new Set(); // ids of requests whose runs were remembered
   let removed = null; // the list before the last removal, for Undo
+  let hasRoom = true; // whether the last run could be kept
 
   function ofThisBrowser() {
-    if (!kept) {
-      let storage = { getItem: () => null, setItem: () => { throw new Error("no store"); }, removeItem: () => {} };
-      try {
-        storage = window.localStorage;
-      } catch {
-        // a browser that keeps nothing for this page: the list stays empty and says so
-      }
-      kept = newHistory(storage, Date.now, ours().shell.newId);
-    }
+    kept ||= newHistory(window.localStorage, Date.now, ours().shell.newId);
     return kept;
   }
 
@@ -107,8 +101,8 @@
   function remember(request) {
     if (!request || told.has(request.id)) return;
     told.add(request.id);
-    const isKept = ofThisBrowser().remember(request);
-    if (!isKept) say("This browser keeps nothing for this page, or has no more room.");
+    hasRoom = ofThisBrowser().remember(request);
+    if (!hasRoom) say(NO_ROOM);
     list();
   }
 
@@ -241,7 +235,7 @@
       ({ target }) => {
         if (target.id !== "history") return;
         removed = null;
-        say("");
+        say(hasRoom ? "" : NO_ROOM);
         list();
       },
       true // it does not bubble
