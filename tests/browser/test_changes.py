@@ -11,6 +11,7 @@ from tests.browser.test_compare import open_pair
 
 A, B = "one two three four five", "one two seven four"  # with the beginning: the fourth differs, the last is alone
 TOKENS, SURPRISAL = "Next tokens in a and b", "Surprisal in a and b"
+LENS = "Logit lens of a and b"
 HEADS, STREAM, NEURONS = "Attention that changed", "Streams that part", "Neurons that changed"
 
 
@@ -93,3 +94,20 @@ def test_layers_and_tokens_that_part_are_walked_by_keyboard(page: Page, served: 
     expect(page.locator("#selection-layer")).to_have_value("2", timeout=PATIENCE_MS)
     page.keyboard.press("ArrowRight")
     expect(page.locator("#token-strip-b [aria-selected='true']")).to_have_attribute("data-pos", "4")
+
+
+def test_the_lens_of_both_is_computed_and_a_cell_selects_by_mouse_and_by_key(page: Page, served: Served) -> None:
+    open_pair(page, served.base, A, B, pos="4")
+    expect_foot(page, LENS, "Furthest apart after layer ")
+    expect(region(page, LENS).locator(".panel-work")).to_be_hidden()
+    graph = drawn(page, LENS)
+    at_cell(page, graph, 1, 4)
+    expect(page.locator("#selection-text")).to_contain_text("layer 1")
+    assert selected(page, "a") == 4
+    assert selected(page, "b") == 4
+    graph.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#selection-text")).to_contain_text("layer 2")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#token-strip-a [aria-selected='true']")).to_have_attribute("data-pos", "3")
+    expect_foot(page, TOKENS, "After token 3 ‘·three’ of a and token 3 ‘·seven’ of b.")

@@ -28,6 +28,7 @@ from tests.browser.test_attention import click_at, foot, shapes
 
 ROWS, MAP, SQUARE, NEAREST = "Vectors", "Map of tokens", "Likeness of tokens", "Nearest tokens"
 SHARES, LIKENESS = "Token and position in the sum", "Likeness of positions"
+LINES = "Dimensions over position"
 CURVE, LAYERS, PATHS = "Curve of positions", "Likeness of layers", "Paths through the layers"
 D_MODEL = 10  # of the model under test
 LIMIT_BYTES = 2_000_000
@@ -353,3 +354,25 @@ def test_paths_are_computed_and_follow_the_strip_by_mouse_and_by_keyboard(page: 
     page.keyboard.press("ArrowRight")
     expect(foot(page, PATHS)).to_contain_text("The thick path is that of token 6 ", timeout=PATIENCE_MS)
     expect(region(page, PATHS).locator(".scatterlayer .trace").last.locator(".point")).to_have_count(4)  # 3 layers
+
+
+def test_dimensions_over_position_are_named_kept_in_the_address_and_refused_in_words(
+    page: Page, served: Served
+) -> None:
+    open_embeddings(page, served)
+    panel = region(page, LINES)
+    panel.locator(".scatterlayer .trace").first.wait_for(state="attached", timeout=PATIENCE_MS)
+    field = panel.get_by_label("Dimensions", exact=True)
+    field.fill("0, 7")
+    page.keyboard.press("Enter")
+    until(page, lambda: panel.locator(".scatterlayer .trace").count() == 2)
+    assert "position-lines.shown=0%2C+7" in page.url
+    page.reload()
+    panel = region(page, LINES)
+    expect(panel.get_by_label("Dimensions", exact=True)).to_have_value("0, 7", timeout=PATIENCE_MS)
+    until(page, lambda: panel.locator(".scatterlayer .trace").count() == 2)
+    tokens(page).nth(9).click()
+    until(page, lambda: shapes(page, LINES) == [[8.5, 9.5, 0, 1]])
+    panel.get_by_label("Dimensions", exact=True).fill("seven")
+    page.keyboard.press("Enter")
+    expect(panel.get_by_role("alert")).to_contain_text("seven", timeout=PATIENCE_MS)
