@@ -182,8 +182,8 @@ def report(options: argparse.Namespace, settings: Settings) -> int:
 def check(options: argparse.Namespace, settings: Settings) -> int:
     """Check a model's weights: identities of a prompt's trace, and for GPT-2 small what was published."""
     from dashapp import api
+    from dashapp.experiments.checking import check as check_weights
     from dashapp.experiments.checks import rows
-    from dashapp.jobs.checks import check as check_weights
     from dashapp.panels.checks import verdict
     from dashapp.panels.checks_table import cells_of
 

@@ -86,6 +86,7 @@ ROOMS = {
         ("dashapp.traces", "dashapp.analysis", "dashapp.model.weights", "dashapp.model.sampling"),
         WITH_TORCH,
     ),
+    "dashapp.analysis.projection": Room(frozenset({"numpy", "umap"}), ("dashapp.traces", "dashapp.analysis")),
     "dashapp.experiments": Room(
         frozenset({"numpy", "torch"}), ("dashapp.model", "dashapp.traces", "dashapp.analysis", "dashapp.experiments")
     ),
@@ -111,7 +112,6 @@ ROOMS = {
         ("dashapp.experiments.published", "dashapp.experiments.results", "dashapp.analysis.identities"),
     ),
     "dashapp.jobs": Room(JOBS, (*BELOW_JOBS, "dashapp.jobs")),
-    "dashapp.jobs.projection": Room(JOBS | {"umap"}, (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.resident": Room(JOBS | {"multiprocess"}, (*BELOW_JOBS, "dashapp.jobs")),
     # Panels say what is to be worked on, and the web process asks for it: without torch.
     "dashapp.jobs.works": Room(JOBS - {"torch"}, (*BELOW_JOBS, "dashapp.jobs.outcome"), WITH_TORCH),

@@ -329,7 +329,7 @@ def test_check_tells_each_check_with_its_verdict(capsys: pytest.CaptureFixture[s
 def test_check_ends_with_1_where_something_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashapp.jobs.checks.identities", lambda trace, progress: {"mlp": 0.1})
+    monkeypatch.setattr("dashapp.experiments.checking.identities", lambda trace, progress: {"mlp": 0.1})
     assert main(["check"]) == 1
     out = capsys.readouterr().out
     assert "✗ fail            This trace: The stream grows by GELU" in out

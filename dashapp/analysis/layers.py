@@ -90,6 +90,10 @@ class Paths:
     points: np.ndarray
     shares: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The same as arrays, to be kept."""
+        return {"points": self.points, "shares": self.shares}
+
 
 def paths(states: np.ndarray, *, without_first: bool, n_components: int = 2) -> Paths:
     """All states [state pos d_model] along the principal components of all of them together.

@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from dashapp.errors import JobOutOfMemory
-from dashapp.model.memory import WORKING_BYTES, available_memory
+from dashapp.model.memory import WORKING_BYTES, available_memory, is_refused_by_gpu, is_refused_memory
 
 STATUS: Final = Path("/proc/self/status")
-# How PyTorch's allocators say what Python calls a MemoryError: on a processor, and on a GPU.
-TORCH_REFUSALS: Final = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
-GPU_REFUSAL: Final = "out of memory"
 
 
 @contextmanager
@@ -39,18 +36,9 @@ def bounded_memory(limit_bytes: int | None) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_refused_memory(error):
             raise
-        raise JobOutOfMemory(None if _is_of_gpu(error) else allowed_bytes) from error
+        raise JobOutOfMemory(None if is_refused_by_gpu(error) else allowed_bytes) from error
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def is_refused_memory(error: Exception) -> bool:
-    """Whether an error says that memory was refused."""
-    return _is_of_gpu(error) or isinstance(error, MemoryError) or any(each in str(error) for each in TORCH_REFUSALS)
-
-
-def _is_of_gpu(error: Exception) -> bool:
-    return not isinstance(error, MemoryError) and GPU_REFUSAL in str(error)
 
 
 def _held_bytes() -> int | None:

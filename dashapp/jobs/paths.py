@@ -13,5 +13,4 @@ from dashapp.traces.record import Trace
 def paths_of_trace(trace: Trace, progress: Callable[[float], None], *, without_first: bool) -> dict[str, np.ndarray]:
     """`points`: float32 [state pos 2], and `shares`: float64 [2], as `layers.paths` finds them."""
     progress(0.0)
-    found = paths(states_between_layers(trace), without_first=without_first)
-    return {"points": found.points, "shares": found.shares}
+    return paths(states_between_layers(trace), without_first=without_first).arrays()

@@ -64,15 +64,15 @@ class Kind:
 KINDS: Final[dict[str, Kind]] = {
     "umap": Kind(
         title="UMAP",
-        function="dashapp.jobs.projection:umap_of_trace",
+        function="dashapp.analysis.projection:umap_of_trace",
         version=1,
-        home="dashapp.jobs.projection:prepare",
+        home="dashapp.analysis.projection:prepare",
     ),
     "vocabulary": Kind(
         title="UMAP of the vocabulary",
-        function="dashapp.jobs.projection:umap_of_vocabulary",
+        function="dashapp.analysis.projection:umap_of_vocabulary",
         version=1,
-        home="dashapp.jobs.projection:prepare",
+        home="dashapp.analysis.projection:prepare",
         patience=6,
     ),
     "lens": Kind(title="Logit lens", function="dashapp.jobs.lens_map:lens_of_trace", version=1),

@@ -11,6 +11,10 @@ from dashapp.errors import ModelTooLarge, UnsupportedDtype
 BYTES_PER_PARAMETER = {"float64": 8, "float32": 4, "bfloat16": 2}
 WORKING_BYTES = 200_000_000  # torch's own pages and the activations of a short prompt; a long one needs more
 
+# How PyTorch's allocators say what Python calls a MemoryError: on a processor, and on a GPU.
+TORCH_REFUSALS = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+GPU_REFUSAL = "out of memory"
+
 
 def memory_needed(n_params: int, dtype: str) -> int:
     """Bytes that a model takes while it runs: its parameters in `dtype`, and room to work. Raises: UnsupportedDtype."""
@@ -65,3 +69,15 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="ascii").strip()
     except OSError:
         return None
+
+
+def is_refused_memory(error: Exception) -> bool:
+    """Whether an error says that memory was refused."""
+    return (
+        is_refused_by_gpu(error) or isinstance(error, MemoryError) or any(each in str(error) for each in TORCH_REFUSALS)
+    )
+
+
+def is_refused_by_gpu(error: Exception) -> bool:
+    """Whether it says that of a GPU's."""
+    return not isinstance(error, MemoryError) and GPU_REFUSAL in str(error)

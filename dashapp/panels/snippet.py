@@ -31,11 +31,11 @@ FOR_TOOLS: Final = re.compile(r" +# (type: ignore|noqa).*$", re.MULTILINE)
 # What each kind of work does in its job, as an import and an expression of {model}, {trace}, {other} and `arguments`.
 WORKS: Final[Mapping[str, tuple[str, str]]] = {
     "umap": (
-        "from dashapp.jobs.projection import umap_of_trace",
+        "from dashapp.analysis.projection import umap_of_trace",
         "umap_of_trace({trace}, progress, **arguments)",
     ),
     "vocabulary": (
-        "from dashapp.jobs.projection import umap_of_vocabulary",
+        "from dashapp.analysis.projection import umap_of_vocabulary",
         "umap_of_vocabulary({trace}, progress, **arguments)",
     ),
     "lens": (
@@ -48,31 +48,46 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
         "lens_change(\n    {trace},\n    {other},\n    aligned_pairs(align({trace}.token_ids, {other}.token_ids, "
         'Pins.read(arguments.get("pins", "")))),\n    scale=arguments["scale"],\n    progress=progress,\n).arrays()',
     ),
-    "paths": ("from dashapp.jobs.paths import paths_of_trace", "paths_of_trace({trace}, progress, **arguments)"),
+    "paths": (
+        "from dashapp.analysis.layers import paths\nfrom dashapp.analysis.layers import states_between_layers",
+        "paths(states_between_layers({trace}), **arguments).arrays()",
+    ),
     "parity": (
         "from dashapp.experiments.parity import parity_of\nfrom dashapp.model.checkpoint import weights_of",
         "parity_of(weights_of({model}), {trace}.token_ids, progress=progress, **arguments).arrays()",
     ),
     "checks": (
-        "from dashapp.jobs.checks import check\nfrom dashapp.model.checkpoint import weights_of",
+        "from dashapp.experiments.checking import check\nfrom dashapp.model.checkpoint import weights_of",
         "check(weights_of({model}), {trace}, progress, **arguments).arrays()",
     ),
     "rollout": (
-        "from dashapp.jobs.mixing import rollout_of_trace",
-        "rollout_of_trace({trace}, progress, **arguments)",
+        "from dashapp.analysis.rollout import rollout",
+        "rollout({trace}, progress=progress, **arguments)",
     ),
-    "flow": ("from dashapp.jobs.mixing import flow_of_token", "flow_of_token({trace}, progress, **arguments)"),
+    "flow": (
+        "from dashapp.analysis.rollout import attention_flow",
+        "dict(flow=attention_flow({trace}, progress=progress, **arguments))",
+    ),
     "heads": (
         "from dashapp.experiments.head_probe import probe_heads\nfrom dashapp.model.checkpoint import weights_of",
         "probe_heads({model}, weights_of({model}), progress=progress).arrays()",
     ),
-    "patching": ("from dashapp.jobs.patching import patch", "patch({model}, {trace}, progress, **arguments)"),
+    "patching": (
+        "from dashapp.experiments.interventions import patch",
+        "patch({model}, {trace}, progress, **arguments)",
+    ),
     "estimate": (
-        "from dashapp.jobs.patching import estimate_patches",
+        "from dashapp.experiments.interventions import estimate_patches",
         "estimate_patches({model}, {trace}, progress, **arguments)",
     ),
-    "cell": ("from dashapp.jobs.patching import patch_one", "patch_one({model}, {trace}, progress, **arguments)"),
-    "ablation": ("from dashapp.jobs.patching import ablate", "ablate({model}, {trace}, progress, **arguments)"),
+    "cell": (
+        "from dashapp.experiments.interventions import patch_one",
+        "patch_one({model}, {trace}, progress, **arguments)",
+    ),
+    "ablation": (
+        "from dashapp.experiments.interventions import ablate",
+        "ablate({model}, {trace}, progress, **arguments)",
+    ),
 }
 
 

@@ -12,10 +12,11 @@ import dashapp
 from dashapp.analysis.heads import GPT2_SMALL_LOSS
 from dashapp.analysis.identities import SAID
 from dashapp.errors import JobStopped, WeightsMissing
+from dashapp.experiments import checking
+from dashapp.experiments.checking import check
 from dashapp.experiments.checks import PARITY, Checks, Row, rows
 from dashapp.experiments.published import published
-from dashapp.jobs import checks as jobs_checks
-from dashapp.jobs.checks import check, check_among
+from dashapp.jobs.checks import check_among
 from dashapp.model.opened import Models
 from dashapp.model.registry import DEMO_FOLDER
 from dashapp.model.weights import Weights
@@ -108,11 +109,11 @@ class Recognised:
     """Stands for the shape of GPT-2 small, its loss, the probe and what is reproduced, for weights that are smaller."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, loss: float) -> None:
-        monkeypatch.setattr(jobs_checks, "has_gpt2_small_shape", lambda trace: True)
-        monkeypatch.setattr(jobs_checks, "loss", lambda model, ids: loss if ids.tolist() == HELLO else np.nan)
-        monkeypatch.setattr(jobs_checks, "probe_heads", lambda model, weights, progress: None)
-        monkeypatch.setattr(jobs_checks, "reproduce", lambda *_, progress: self.values(patching=False))
-        monkeypatch.setattr(jobs_checks, "reproduce_patching", lambda *_, progress: self.values(patching=True))
+        monkeypatch.setattr(checking, "has_gpt2_small_shape", lambda trace: True)
+        monkeypatch.setattr(checking, "loss", lambda model, ids: loss if ids.tolist() == HELLO else np.nan)
+        monkeypatch.setattr(checking, "probe_heads", lambda model, weights, progress: None)
+        monkeypatch.setattr(checking, "reproduce", lambda *_, progress: self.values(patching=False))
+        monkeypatch.setattr(checking, "reproduce_patching", lambda *_, progress: self.values(patching=True))
 
     def values(self, *, patching: bool) -> dict[str, np.ndarray]:
         return {each.name: each.expected for each in published() if each.name.startswith("patch-") == patching}

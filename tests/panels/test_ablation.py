@@ -11,10 +11,10 @@ import pytest
 import dashapp
 from dashapp.analysis.attribution import attribution, head_parts, mlp_parts
 from dashapp.errors import NotAPart, OtherModels
+from dashapp.experiments import interventions
 from dashapp.experiments.ablations import MODES, Ablated, Mode
 from dashapp.experiments.cells import N_NEW
 from dashapp.figures.theme import Frame
-from dashapp.jobs import patching as jobs
 from dashapp.jobs.works import KINDS, Work
 from dashapp.panels.ablation import draw, work
 from dashapp.panels.panel import Drawn
@@ -50,7 +50,7 @@ def asked(traces: tuple[Trace, Trace], **more: Any) -> Work:
 
 def done(model: GPT2, traces: tuple[Trace, Trace], **more: Any) -> dict[str, np.ndarray]:
     into = traces[1] if more.get("run") == "b" else traces[0]
-    return jobs.ablate(model, into, lambda share: None, **asked(traces, **more).arguments)
+    return interventions.ablate(model, into, lambda share: None, **asked(traces, **more).arguments)
 
 
 def drawn(traces: tuple[Trace, Trace], result: dict[str, np.ndarray] | None, **more: Any) -> Drawn:

@@ -10,10 +10,10 @@ import pytest
 
 import dashapp
 from dashapp.errors import OtherModels, OtherPlaces
+from dashapp.experiments import interventions
 from dashapp.experiments.cells import N_NEW
 from dashapp.experiments.sweeps import HEAD_SITES, SITES, Site, Sweep
 from dashapp.figures.theme import Frame
-from dashapp.jobs import patching as jobs
 from dashapp.jobs.works import KINDS, Work
 from dashapp.panels import patching as sweeps
 from dashapp.panels.panel import Drawn
@@ -47,7 +47,7 @@ def asked(a: Trace, b: Trace, **more: Any) -> Work:
 
 
 def done(model: GPT2, into: Trace, asked: Work) -> dict[str, np.ndarray]:
-    return jobs.patch_one(model, into, lambda share: None, **asked.arguments)
+    return interventions.patch_one(model, into, lambda share: None, **asked.arguments)
 
 
 def drawn(a: Trace, b: Trace, result: dict[str, np.ndarray] | None, **more: Any) -> Drawn:
@@ -62,7 +62,9 @@ def test_a_patch_moves_what_its_cell_of_the_sweep_says(
     a, b = traces[A], traces[B]
     into = b if direction == "ab" else a
     knobs = {"site": site, "direction": direction, "layer": LAYER}
-    sweep = Sweep.from_arrays(jobs.patch(text_model, into, lambda share: None, **asked_for(a, b, **knobs).arguments))
+    sweep = Sweep.from_arrays(
+        interventions.patch(text_model, into, lambda share: None, **asked_for(a, b, **knobs).arguments)
+    )
     one = done(text_model, into, asked(a, b, **knobs))
     question = sweeps.question(a, other=b, n_prompt=6, other_n_prompt=6, target=None, against=None, **knobs)
     answer, other = question.tokens

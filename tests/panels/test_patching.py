@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import dashapp
-from dashapp import jobs
 from dashapp.errors import OtherPlaces, WeightsMissing
+from dashapp.experiments import interventions
+from dashapp.experiments.interventions import estimate_patches, patch
 from dashapp.experiments.sweeps import METRICS, SITES, Sweep, telling_tokens
 from dashapp.figures.patching import signed
 from dashapp.figures.theme import Frame, Units
-from dashapp.jobs.patching import estimate_patches, patch, same_model
+from dashapp.jobs.patching import same_model
 from dashapp.jobs.works import KINDS, Work
 from dashapp.panels.lens_change import LENS_CHANGE
 from dashapp.panels.panel import Drawn, waits_for_start
@@ -220,12 +221,12 @@ def test_an_exact_map_stands_though_there_is_no_memory_for_estimates(
 
         return fail
 
-    monkeypatch.setattr(jobs.patching, "estimate", failing(MemoryError()))
+    monkeypatch.setattr(interventions, "estimate", failing(MemoryError()))
     alone = done(text_model, b, asked)
     assert both.keys() - alone.keys() == {"estimate"}
     np.testing.assert_array_equal(alone["values"], both["values"])
     assert "Gradients" not in drawn(a, b, alone).foot
-    monkeypatch.setattr(jobs.patching, "estimate", failing(RuntimeError("another reason")))
+    monkeypatch.setattr(interventions, "estimate", failing(RuntimeError("another reason")))
     with pytest.raises(RuntimeError, match="another reason"):
         done(text_model, b, asked)
 

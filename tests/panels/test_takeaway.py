@@ -14,12 +14,12 @@ import pytest
 from dashapp.analysis.rollout import attention_flow, rollout
 from dashapp.analysis.table import Table
 from dashapp.errors import NotThereYet, OtherPlaces
+from dashapp.experiments.interventions import ablate, estimate_patches, patch, patch_one
 from dashapp.figures import plot
 from dashapp.jobs.checks import check_among
 from dashapp.jobs.heads import probe_among
 from dashapp.jobs.lens_map import change_arrays, lens_arrays
 from dashapp.jobs.parity import compare_trace
-from dashapp.jobs.patching import ablate, estimate_patches, patch, patch_one
 from dashapp.jobs.paths import paths_of_trace
 from dashapp.jobs.works import KINDS, Work
 from dashapp.panels.catalogue import PAIR_PANELS, PANELS
@@ -134,6 +134,7 @@ def test_python_of_a_figure_computes_its_numbers(
             table, python = taken(panel, view, traces, folder_model)
         except (OtherPlaces, NotThereYet):  # patterns of prompts that are not straight; no work chosen
             continue
+        assert "dashapp.jobs" not in python, "only what is documented for everybody"
         anew, figure = computed(python, settings, monkeypatch)
         assert anew.quantity == table.quantity, turned
         assert dict(anew.axes) == dict(table.axes), turned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dashapp.jobs.projection import (
+from dashapp.analysis.projection import (
     FEWEST_TOKENS,
     NEIGHBOUR_SHARE,
     ROWS_AT_ONCE,
@@ -151,7 +151,7 @@ def test_the_map_of_the_vocabulary_belongs_to_the_weights() -> None:
 
 
 def test_the_kind_names_functions_that_there_are() -> None:
-    from dashapp.jobs import projection
+    from dashapp.analysis import projection
 
     kinds = [KINDS["umap"], KINDS["vocabulary"]]
     names = [name.split(":") for kind in kinds for name in (kind.function, str(kind.home))]
