@@ -28,6 +28,7 @@ def main() -> None:
 def measure(chosen: argparse.Namespace, scratch: Path) -> None:
     import torch  # takes seconds: not for --help
 
+    from benchmarks.analyses import analysis_rows
     from benchmarks.engine import engine_rows
     from benchmarks.make_model import make_model
     from benchmarks.pages import page_rows
@@ -39,8 +40,9 @@ def measure(chosen: argparse.Namespace, scratch: Path) -> None:
     folder = chosen.model or make_model(HUB_MODELS["gpt2"].config, scratch / "gpt2")
     pages = page_rows(folder, n_tokens=max(chosen.lengths), n_runs=chosen.runs, clock=chosen.clock)
     engine = engine_rows(folder, lengths=chosen.lengths, n_runs=chosen.runs, clock=chosen.clock)
+    analyses = analysis_rows(folder, n_runs=chosen.runs, clock=chosen.clock)
     rows = []
-    for row in itertools.chain(pages, engine):
+    for row in itertools.chain(pages, engine, analyses):
         rows.append(row)
         print(f"{row.what} / {row.beside}: {row.value.median:.3g} {row.unit}", flush=True)
     text = f"{engine_machine(torch.get_num_threads(), chosen.clock)}\n\n{table(rows)}"
