@@ -201,6 +201,28 @@ def test_a_work_that_two_desks_want_is_computed_once(machines: Machines, browser
     assert results[0].keys() == results[1].keys()  # type: ignore[union-attr]
 
 
+def test_a_worker_that_is_killed_whole_is_missed_and_the_other_goes_on(machines: Machines, browser: Browser) -> None:
+    """As when its machine loses its power: no process of it is left to say anything. The last test with two workers."""
+    one, other = machines.webs
+    running = [admitted(browser, web, f"A worker falls, says {web}", LONG) for web in machines.webs]
+    for request, handles in running:
+        began(browser, one, request, handles)
+    victim = machines.workers[0]
+    below = victim.children()
+    victim.process.kill()
+    for process in below:
+        kill(process)
+    victim.process.wait()
+    for request, _handles in running:  # whichever is left
+        browser.stop(other, request)
+    outcomes = [browser.result(other, request, handles) for request, handles in running]
+    lost, kept = sorted(outcomes, key=lambda outcome: outcome is not None)
+    assert lost is None
+    assert (kept["status"], kept["stop"]) == ("done", "person")
+    for n in range(2):  # and its place is nobody's
+        assert browser.result(one, *admitted(browser, one, f"After the fall {n}", 3))["status"] == "done"
+
+
 def test_servers_that_share_jobs_need_a_key_and_workers_need_redis() -> None:
     for arguments, says in (
         (["serve", "--redis", "redis://127.0.0.1:1/0"], "DASHAPP_SECRET_KEY is 'auto'"),
