@@ -480,9 +480,11 @@ def test_python_of_a_figure_of_a_file_computes_its_numbers_from_the_file(
     else:
         honest, _python = taken(panel, view_of(panel, (own, file), chosen), (own, file), own_model)
         assert not np.array_equal(table.values, honest.values, equal_nan=True)
-    anew = computed(python, settings, monkeypatch)
+    anew, figure = computed(python, settings, monkeypatch)
     assert dict(anew.axes) == dict(table.axes)
     np.testing.assert_array_equal(anew.values, table.values)
+    assert figure is not None
+    assert figure.layout.meta["summary"]
 
 
 # Nobody else's answer -----------------------------------------------------------------------------------------------
