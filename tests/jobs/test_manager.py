@@ -241,12 +241,13 @@ def test_a_leftover_of_the_same_key_does_not_answer_for_a_new_job(manager: JobMa
 
 
 BUSY_SERVER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from dashapp.jobs.manager import JobManager
 from dashapp.jobs.running import Limits
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     manager = JobManager(
         Path(sys.argv[1]), n_jobs=1, limits=Limits(60), preload=["slow_import"], environ={}, keeps_worker=True
     )
