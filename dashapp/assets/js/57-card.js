@@ -73,6 +73,7 @@
   function put(token) {
     const { style, offsetWidth: width, offsetHeight: height } = card();
     const rows = token.getClientRects();
+    if (!rows.length) return hide(); // it has gone while the server was asked about it
     const [first, last] = [rows[0], rows[rows.length - 1]];
     const fits = last.bottom + GAP + height <= window.innerHeight;
     style.left = `${Math.max(GAP, Math.min(last.left, document.documentElement.clientWidth - width - GAP))}px`;
