@@ -129,13 +129,20 @@ def draw(
 
 def _order(asked: Asked) -> Order:
     """What the ablation takes: the run as it is and without the parts, and what the mode reads."""
-    config = asked.run.config
-    read = {
-        "mean": [asked.n_run],
-        "reference": [len(ids) for ids in reference_prompts(config.n_ctx)],
-        "resample": [asked.n_other],
-    }.get(asked.mode, [])
-    return order_of_texts(config, [asked.n_run, asked.n_run], N_NEW, read=read)
+    return order_of_texts(asked.run.config, [asked.n_run, asked.n_run], N_NEW, read=_read_by(asked))
+
+
+def _read_by(asked: Asked) -> list[int]:
+    """The lengths of the prompts that the mode reads."""
+    match asked.mode:
+        case "mean":
+            return [asked.n_run]
+        case "reference":
+            return [len(ids) for ids in reference_prompts(asked.run.config.n_ctx)]
+        case "resample":
+            return [asked.n_other]
+        case _:
+            return []
 
 
 def asked_for(

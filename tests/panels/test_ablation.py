@@ -16,6 +16,8 @@ from dashapp.experiments.ablations import MODES, Ablated, Mode
 from dashapp.experiments.cells import N_NEW
 from dashapp.figures.theme import Frame
 from dashapp.jobs.works import KINDS, Work
+from dashapp.model.examples import examples_of
+from dashapp.model.registry import DEMO_FOLDER
 from dashapp.panels.ablation import draw, work
 from dashapp.panels.panel import Drawn
 from dashapp.traces.record import Trace
@@ -131,7 +133,10 @@ def test_without_a_part_nothing_is_asked_for(traces: tuple[Trace, Trace], more: 
     assert drawn(traces, None, **more).foot.startswith(says)
 
 
-@pytest.mark.parametrize(("mode", "n_read"), [("zero", 0), ("bias", 0), ("mean", 1), ("reference", 6), ("resample", 1)])
+@pytest.mark.parametrize(
+    ("mode", "n_read"),
+    [("zero", 0), ("bias", 0), ("mean", 1), ("reference", len(examples_of(DEMO_FOLDER))), ("resample", 1)],
+)
 def test_the_order_of_work_is_said_as_it_starts(traces: tuple[Trace, Trace], mode: str, n_read: int) -> None:
     n_step = min(N_NEW, traces[0].config.n_ctx - traces[0].n_tokens) - 1
     foot = drawn(traces, None, mode=mode).foot
