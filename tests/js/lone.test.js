@@ -29,5 +29,5 @@ test("tokens across are on dots below the axis, in a square at the side too", ()
   const both = shapes("xy", square, [1, 3, 6], "grey");
   assert.deepEqual(ends(both), [[0.5, 1.5, 0, 0], [2.5, 3.5, 0, 0], [0, 0, 0.5, 1.5]]);
   assert.deepEqual(both.map(({ xref, yref }) => [xref, yref]), [["x", "paper"], ["x", "paper"], ["paper", "y"]]);
-  assert.deepEqual(shapes("", bars, [1], "grey"), []);
+  assert.deepEqual(shapes("xy", square, [], "grey"), []);
 });

@@ -806,10 +806,11 @@
 
   /** What marks these in a figure of one prompt beside the other's. */
   function withoutCounterpart(graph) {
-    const { tokens = "" } = kindOf(graph);
-    if (!tokens || !graph.closest(".half")) return [];
+    const { tokens } = kindOf(graph);
+    const positions = lone[slotOf(graph)];
+    if (!tokens || !positions.length || !graph.closest(".half")) return [];
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
-    return window.dash_clientside.lone.shapes(tokens, graph, lone[slotOf(graph)], colour);
+    return window.dash_clientside.lone.shapes(tokens, graph, positions, colour);
   }
 
   /**

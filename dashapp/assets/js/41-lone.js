@@ -40,7 +40,7 @@
 
   /**
    * The dotted lines of a figure.
-   * @param {string} axes - on which its tokens lie: "x", "y", "xy" or "" @param {object} graph
+   * @param {string} axes - on which its tokens lie: "x", "y" or "xy" @param {object} graph
    * @param {number[]} positions - of the tokens without a counterpart, in order @param {string} colour
    */
   function shapes(axes, { data, layout }, positions, colour) {
