@@ -142,6 +142,11 @@ def test_the_first_token_is_hidden_and_the_figure_says_so(page: Page, served: Se
         assert abs(sum(weight or 0 for weight in row) - 1) < 1e-3  # float32, of a few dozen weights
     page.reload()
     expect(foot(page, PATTERN)).to_contain_text("The first token is hidden", timeout=PATIENCE_MS)
+    region(page, PATTERN).get_by_role("group", name="First token").get_by_label("hidden").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(foot(page, PATTERN)).not_to_contain_text("hidden", timeout=PATIENCE_MS)
+    page.keyboard.press("ArrowRight")
+    expect(foot(page, PATTERN)).to_contain_text("The first token is hidden", timeout=PATIENCE_MS)
 
 
 def test_a_click_on_a_head_selects_it_everywhere(page: Page, served: Served) -> None:

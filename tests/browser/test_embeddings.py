@@ -165,8 +165,9 @@ def test_positions_and_their_part_of_the_sum_select_tokens_and_follow_the_strip(
     expect(page.locator("#selection-text")).to_contain_text("Selected: token 6 ")
     until(page, lambda: shapes(page, SHARES) == [[5.5, 6.5, 0, 1]])
     region(page, LIKENESS).locator(".heatmaplayer image").wait_for(state="attached", timeout=PATIENCE_MS)
-    until(page, lambda: len(shapes(page, LIKENESS)) == 2)  # a row and a column
-    click_row(page, LIKENESS, 15.5 / 512)  # of the 1,024 positions two to a row: tokens 30 and 31, or a pixel away
+    row, column = [-0.5, 511.5, 2.5, 3.5], [2.5, 3.5, -0.5, 511.5]  # of 1,024 positions, two to a place
+    until(page, lambda: shapes(page, LIKENESS) == [row, column])
+    click_row(page, LIKENESS, 15.5 / 512)  # tokens 30 and 31; a pixel is more than a row
     expect(page.locator("#selection-text")).to_contain_text(re.compile("Selected: token (28|30|32) "))
     chosen = selected(page)
     page.locator("#token-strip-a [aria-selected='true']").focus()
