@@ -156,7 +156,7 @@ def _told(
     logsumexp = highest + log_total
     entropy = log_total - row_sums(probs * logits)
     mean_logit = np.einsum("pd,pd->p", output.reader, normed)
-    divergence = 0.0 * highest if is_output else output.mean_logprob - mean_logit + logsumexp
+    divergence = np.zeros(len(logits)) if is_output else output.mean_logprob - mean_logit + logsumexp
     return {
         "top_ids": logits.argmax(axis=1).astype(np.int32),
         "top_logprobs": (-log_total).astype(np.float32),

@@ -36,8 +36,8 @@ def patch(
     tokens: Sequence[int],
     pins: str = "",
 ) -> dict[str, np.ndarray]:
-    """The same by a model, read at the end of both prompts, and under "estimate" what gradients foretell of it, if
-    there is memory for them.
+    """`Sweep.arrays` of patches into a trace's run by its model, read at the end of both prompts, and under "estimate"
+    what gradients foretell of it, if there is memory for them.
 
     source: token ids of the prompt that activations are taken from. n_target: how many of the trace's tokens are its
     prompt; what was generated after it is left out. pins: as `Pins.read` takes them, of target and source in this
@@ -66,7 +66,7 @@ def estimate_patches(
     tokens: Sequence[int],
     pins: str = "",
 ) -> dict[str, np.ndarray]:
-    """The same by a model; all as `patch` has it."""
+    """`Sweep.arrays` of what `patch` would find, to first order (attribution patching); all as `patch` has it."""
     prompts, asked = _sweep_of(trace, source, n_target, pins, site=site, layer=layer, tokens=tokens)
     return estimate(model, *prompts, **asked, progress=progress).arrays()
 
@@ -91,7 +91,7 @@ def patch_one(
     cell: Mapping[str, Any],
     pins: str = "",
 ) -> dict[str, np.ndarray]:
-    """The same by a model. source, n_target, pins: as `patch` has them. cell: the fields of a `Cell`."""
+    """`CellPatch.arrays` of one patch. source, n_target, pins: as `patch` has them. cell: the fields of a `Cell`."""
     source_ids, target_ids = np.array(source, dtype=np.int32), trace.token_ids[:n_target]
     places = Places.of_ends(source_ids, target_ids, Pins.read(pins))
     return patch_cell(model, source_ids, target_ids, cell=Cell(**cell), places=places, progress=progress).arrays()
@@ -109,7 +109,10 @@ def ablate(
     is_end_only: bool,
     pins: str = "",
 ) -> dict[str, np.ndarray]:
-    """The same by a model. source, n_target, pins: as in `patch`. parts: as `parts_in` reads them. Rest: as there."""
+    """`Ablated.arrays` of a trace's prompt. source, n_target, pins: as in `patch`. parts: as `parts_in` reads them.
+
+    The rest as in `ablation.ablate`.
+    """
     found = ablate_parts(
         model,
         trace.token_ids[:n_target],

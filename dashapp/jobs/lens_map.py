@@ -7,7 +7,7 @@ import numpy as np
 from dashapp.analysis.alignment import Pins, align
 from dashapp.analysis.changes import aligned_pairs
 from dashapp.analysis.lens_change import lens_change
-from dashapp.analysis.lens_map import LensMap, Progress, lens_map
+from dashapp.analysis.lens_map import LensMap, Progress, SoFar, lens_map
 from dashapp.analysis.logit_lens import Scale
 from dashapp.errors import TraceGone, WeightsMissing
 from dashapp.jobs.works import Progress as WorkProgress
@@ -23,15 +23,20 @@ def lens_of_trace(trace: Trace, progress: WorkProgress, *, scale: Scale, target:
     def so_far(found: LensMap) -> None:
         progress.show(found.arrays())
 
-    found = lens_map(_readable(trace, warm.models), scale=scale, target=target, progress=progress, so_far=so_far)
-    return found.arrays()
+    return lens_arrays(trace, progress, scale=scale, target=target, models=warm.models, so_far=so_far)
 
 
 def lens_arrays(
-    trace: Trace, progress: Progress, *, scale: Scale, target: int | None, models: Models
+    trace: Trace,
+    progress: Progress,
+    *,
+    scale: Scale,
+    target: int | None,
+    models: Models,
+    so_far: SoFar = lambda found: None,
 ) -> dict[str, np.ndarray]:
-    """`LensMap.arrays` of a trace with the weights of these models. Raises: WeightsMissing."""
-    return lens_map(_readable(trace, models), scale=scale, target=target, progress=progress).arrays()
+    """`LensMap.arrays` of a trace with the weights of these models; so_far as in `lens_map`. Raises: WeightsMissing."""
+    return lens_map(_readable(trace, models), scale=scale, target=target, progress=progress, so_far=so_far).arrays()
 
 
 def lens_change_of_traces(

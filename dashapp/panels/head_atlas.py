@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import numpy as np
 
@@ -188,9 +188,9 @@ def numbers(trace: Trace, *, units: Units, result: Mapping[str, np.ndarray] | No
     return Table(f"scores of heads (entropy in {units}, distance in tokens)", values, axes)
 
 
-def _measure(score: str, where: str) -> str:
+def _measure(score: Score, where: str) -> str:
     """A score as the table calls it."""
-    return IN_FULL["copying"] if score == "copying" else f"{IN_FULL[score]}, {where}"  # type: ignore[index]
+    return IN_FULL[score] if score == "copying" else f"{IN_FULL[score]}, {where}"
 
 
 HEAD_ATLAS = Panel(
@@ -230,6 +230,6 @@ HEAD_ATLAS = Panel(
     ),
     draw=draw,
     numbers=numbers,
-    difference=lambda knobs, _units: _measure(knobs["score"], "on this prompt"),
+    difference=lambda knobs, _units: _measure(cast(Score, knobs["score"]), "on this prompt"),
     work=work,
 )
