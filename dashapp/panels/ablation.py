@@ -33,6 +33,7 @@ from dashapp.traces.record import Trace
 
 Which = Literal["head", "layer", "mlp", "neuron", "edge"]
 Show = Literal["tokens", "parts"]
+Slot = Literal["a", "b"]
 
 N_TOKENS: Final = 10
 MOST_NAMED: Final = 4  # parts in a sentence
@@ -54,7 +55,7 @@ class Asked:
     pins: of run and other in this order, within both prompts.
     """
 
-    slot: Literal["a", "b"]
+    slot: Slot
     run: Trace
     other: Trace
     n_run: int
@@ -113,7 +114,7 @@ def draw(
     found = Ablated.from_arrays(result) if result is not None and asked.parts else None
     goal = int(before.argmax()) if target is None else target
     away = None if against == goal else against
-    terms = terms_of(asked, found, goal, away)
+    terms = terms_of(asked.run, asked.n_run - 1, found, goal, away)
     figure = _tokens(asked, before, found, frame) if show == "tokens" else _maps(terms, frame)
     figure.update_layout(
         meta={**figure.layout.meta, "marks": "vocabulary" if show == "tokens" else "head", "slot": asked.slot}
@@ -221,23 +222,23 @@ def selected_parts(
 
 
 def _tokens(asked: Asked, before: np.ndarray, found: Ablated | None, frame: Frame) -> Any:
-    ids, shown = likeliest_in_any(logits_of(asked, before, found), N_TOKENS)
+    ids, shown = likeliest_in_any(logits_of(asked.slot, before, found), N_TOKENS)
     return probability_bars(ids, shown, texts=token_texts(ids), frame=frame)
 
 
-def logits_of(asked: Asked, before: np.ndarray, found: Ablated | None) -> dict[Run, np.ndarray]:
+def logits_of(slot: Slot, before: np.ndarray, found: Ablated | None) -> dict[Run, np.ndarray]:
     """After the prompt before and, where it is there, after: logits [d_vocab] each."""
-    logits: dict[Run, np.ndarray] = {asked.slot: before}
+    logits: dict[Run, np.ndarray] = {slot: before}
     return logits | ({"ablated": found.logits} if found is not None else {})
 
 
-def terms_of(asked: Asked, found: Ablated | None, target: int, against: int | None) -> list[Terms]:
-    """What heads and MLPs add to a logit before and, where it is there, after."""
-    before = attribution(asked.run, asked.n_run - 1, target=target, against=against)
+def terms_of(trace: Trace, pos: int, found: Ablated | None, target: int, against: int | None) -> list[Terms]:
+    """What heads and MLPs add to a logit after a token, before and, where it is there, after."""
+    before = attribution(trace, pos, target=target, against=against)
     terms = [Terms(heads=before.heads, mlps=before.mlps)]
     if found is not None:
         goal: dict[str, Any] = {"ln_scale": found.ln_scale, "target": target, "against": against}
-        heads, mlps = head_parts(asked.run, found.z, **goal), mlp_parts(asked.run, found.mlp_out, **goal)
+        heads, mlps = head_parts(trace, found.z, **goal), mlp_parts(trace, found.mlp_out, **goal)
         terms.append(Terms(heads=heads, mlps=mlps))
     return terms
 
@@ -254,38 +255,25 @@ def numbers(
     a: Trace,
     *,
     other: Trace,
-    pos: int | None,
-    other_pos: int | None,
-    key_pos: int | None,
     n_prompt: int,
     other_n_prompt: int,
-    layer: int | None,
-    head: int | None,
-    neuron: int | None,
     target: int | None,
     against: int | None,
-    run: str,
-    which: Which,
-    parts: str,
-    mode: Mode,
-    where: str,
+    run: Slot,
     show: Show,
     result: Mapping[str, np.ndarray] | None,
-    pins: Pins = NO_PINS,
 ) -> Table:
-    """Next tokens, or what every head adds, before and where parts are chosen after. Raises: as `draw`."""
-    ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
-    tokens = {"pos": pos, "other_pos": other_pos, "key_pos": key_pos}
-    places = {"layer": layer, "head": head, "neuron": neuron, "which": which, "parts": parts, "pins": pins}
-    asked = asked_for(a, **ends, **tokens, **places, run=run, mode=mode, where=where)  # type: ignore[arg-type]
+    """Next tokens, or what every head adds, before and where parts are chosen after. Raises: WeightsMissing."""
+    traced, n_tokens = (other, other_n_prompt) if run == "b" else (a, n_prompt)
+    pos = max(1, n_tokens) - 1
     found = Ablated.from_arrays(result) if result is not None else None
-    before = asked.run.logits_at(asked.n_run - 1)
+    before = traced.logits_at(pos)
     if show == "tokens":
-        ids, shown = likeliest_in_any(logits_of(asked, before, found), N_TOKENS)
+        ids, shown = likeliest_in_any(logits_of(run, before, found), N_TOKENS)
         names = token_names(token_texts(ids), numbers=ids)
         return columns("probability of the next token", "token", names, {str(run): each for run, each in shown.items()})
     goal = int(before.argmax()) if target is None else target
-    values = np.stack([each.heads for each in terms_of(asked, found, goal, None if against == goal else against)])
+    values = np.stack([each.heads for each in terms_of(traced, pos, found, goal, None if against == goal else against)])
     axes = {MEASURE: ["before", "after"][: len(values)]}
     axes |= {"layer": counted(values.shape[1]), "head": counted(values.shape[2])}
     return Table("direct logit attribution (nats)", values, axes)

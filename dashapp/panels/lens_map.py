@@ -24,18 +24,15 @@ from dashapp.traces.record import Trace
 
 Span = Literal["around", "all"]
 
-COLOUR: Final = Knob(
-    name="colour",
-    label="Colour",
-    options={
-        "top": "probability of the likeliest",
-        "prob": "probability of the target",
-        "logprob": "its logarithm",
-        "rank": "place of the target",
-        "entropy": "entropy",
-        "kl": "KL to the output",
-    },
-)
+COLOURS: Final = {
+    "top": "probability of the likeliest",
+    "prob": "probability of the target",
+    "logprob": "its logarithm",
+    "rank": "place of the target",
+    "entropy": "entropy",
+    "kl": "KL to the output",
+}
+COLOUR: Final = Knob(name="colour", label="Colour", options=COLOURS)
 OF_TARGET: Final = ("prob", "logprob", "rank")
 IN_BITS: Final = ("logprob", "entropy", "kl")
 FAVOURITE: Final = "the output’s favourite"
@@ -200,7 +197,7 @@ def numbers(
 def measure_of(knobs: Mapping[str, str], units: Units) -> str:
     """What the colours show, as the table calls it."""
     colour = knobs["colour"]
-    return f"{COLOUR.options[colour]} ({units})" if colour in IN_BITS else COLOUR.options[colour]
+    return f"{COLOURS[colour]} ({units})" if colour in IN_BITS else COLOURS[colour]
 
 
 LENS_MAP = Panel(

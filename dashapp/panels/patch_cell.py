@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from dashapp.analysis.alignment import NO_PINS, NONE, Pins
+from dashapp.analysis.alignment import NONE
 from dashapp.analysis.divergence import divergence, likeliest_in_any
 from dashapp.analysis.inner_changes import js_bits
 from dashapp.analysis.table import Table, columns, counted, token_names
 from dashapp.experiments.cells import N_NEW, Cell, CellPatch
 from dashapp.experiments.orders import order_of_texts
-from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, Site, effect
+from dashapp.experiments.sweeps import HEAD_SITES, LEAST_GAP, effect
 from dashapp.figures.heads import ScoreMap, score_maps
 from dashapp.figures.patching import signed
 from dashapp.figures.probabilities import Run, Scale, probability_bars
@@ -85,7 +85,7 @@ def draw(
     asked = question(a, **chosen)
     cell = _cell(asked, other_pos if asked.into == "b" else pos, chosen["layer"], head)
     found = CellPatch.from_arrays(result) if result is not None and cell is not None else None
-    logits = logits_of(asked, a, chosen["other"], found)
+    logits = logits_of(a, chosen["other"], (chosen["n_prompt"], chosen["other_n_prompt"]), found)
     if show == "tokens":
         ids, shown = likeliest_in_any(logits, N_TOKENS)
         figure = probability_bars(ids, shown, texts=token_texts(ids), scale=scale, frame=frame)
@@ -119,12 +119,10 @@ def _changed_looks(found: CellPatch | None, frame: Frame) -> plot.Figure:
     return figure.update_layout(meta={**figure.layout.meta, "marks": "head"})
 
 
-def logits_of(asked: Question, a: Trace, b: Trace, found: CellPatch | None) -> dict[Run, np.ndarray]:
+def logits_of(a: Trace, b: Trace, n_prompts: tuple[int, int], found: CellPatch | None) -> dict[Run, np.ndarray]:
     """After both prompts and, where it is there, in the patched run: logits [d_vocab] each."""
-    n_a, n_b = len(asked.source), len(asked.target)
-    if asked.into == "a":
-        n_a, n_b = n_b, n_a
-    logits: dict[Run, np.ndarray] = {"a": a.logits_at(n_a - 1), "b": b.logits_at(n_b - 1)}
+    end_of_a, end_of_b = (max(1, n) - 1 for n in n_prompts)
+    logits: dict[Run, np.ndarray] = {"a": a.logits_at(end_of_a), "b": b.logits_at(end_of_b)}
     return logits | ({"patched": found.logits} if found is not None else {})
 
 
@@ -163,31 +161,18 @@ def numbers(
     other: Trace,
     n_prompt: int,
     other_n_prompt: int,
-    layer: int | None,
-    target: int | None,
-    against: int | None,
-    site: Site,
-    direction: str,
     show: Show,
     units: Units,
     result: Mapping[str, np.ndarray] | None,
-    pins: Pins = NO_PINS,
 ) -> Table:
-    """Next tokens of both prompts and, where a patch is chosen, of the patched run; or how differently heads look.
-
-    Raises: as `question`.
-    """
-    ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
-    answers = {"target": target, "against": against}
-    where = {"layer": layer, "site": site, "direction": direction, "pins": pins}
-    asked = question(a, **ends, **answers, **where)  # type: ignore[arg-type]
+    """Next tokens of both prompts and, where a patch is chosen, of the patched run; or how differently heads look."""
     found = CellPatch.from_arrays(result) if result is not None else None
     if show == "attention":
         shape = (a.config.n_layer, a.config.n_head)
         values = np.full(shape, np.nan) if found is None else changed_looks(found) * per_bit(units)
         axes = {"layer": counted(shape[0]), "head": counted(shape[1])}
         return Table(f"Jensen–Shannon divergence of the last row, patched or not ({units})", values, axes)
-    ids, shown = likeliest_in_any(logits_of(asked, a, other, found), N_TOKENS)
+    ids, shown = likeliest_in_any(logits_of(a, other, (n_prompt, other_n_prompt), found), N_TOKENS)
     names = token_names(token_texts(ids), numbers=ids)
     return columns("probability of the next token", "token", names, {str(run): each for run, each in shown.items()})
 

@@ -216,28 +216,20 @@ def numbers(
     other: Trace,
     n_prompt: int,
     other_n_prompt: int,
-    layer: int | None,
-    target: int | None,
-    against: int | None,
     site: Site,
     direction: str,
     metric: Metric,
-    how: How,
     units: Units,
     result: Mapping[str, np.ndarray],
-    pins: Pins = NO_PINS,
 ) -> Table:
-    """What each patch moved. Raises: as `question`."""
-    ends = {"other": other, "n_prompt": n_prompt, "other_n_prompt": other_n_prompt}
-    answers = {"target": target, "against": against}
-    where = {"layer": layer, "site": site, "direction": direction, "pins": pins}
-    asked = question(a, **ends, **answers, **where, how=how)  # type: ignore[arg-type]
+    """What each patch moved."""
+    into, target, n_target = ("b", other, other_n_prompt) if direction == "ab" else ("a", a, n_prompt)
     found = Sweep.from_arrays(result)
     values = effects_in(found, metric, units)
-    is_of_heads = asked.site in HEAD_SITES
-    across = counted(values.shape[1]) if is_of_heads else token_names(token_texts(asked.target))
-    axes = {"head" if asked.site == "z_pos" else "layer": counted(len(values))}
-    axes |= {"head" if is_of_heads else f"token of {asked.into}": across}
+    is_of_heads = site in HEAD_SITES
+    across = counted(values.shape[1]) if is_of_heads else token_names(target.token_texts[: max(1, n_target)])
+    axes = {"head" if site == "z_pos" else "layer": counted(len(values))}
+    axes |= {"head" if is_of_heads else f"token of {into}": across}
     return Table(f"{METRIC_NAMES[metric]}, {effect_unit(found, metric, units)}", values, axes)
 
 

@@ -1,6 +1,7 @@
 """Python that computes what a figure shows and draws it: the source of the panel's own function, and all it takes.
 
-What is shown is what ran: no second version of it can differ. Names are imported from where they are at home.
+What is shown is what ran: no second version of it can differ. What panels define is written out, and what other rooms
+define is imported, so that nothing is imported from a panel.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import re
 import sys
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from pprint import pformat
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from dashapp.jobs.works import Work
@@ -23,6 +24,7 @@ from dashapp.traces.record import Trace
 if TYPE_CHECKING:
     from dashapp.panels.panel import Panel
 
+PANELS: Final = "dashapp.panels"
 WIDTH: Final = 110
 LOOKS: Final = ("theme", "text", "units", "narrow", "pins")  # of a view, beside what is selected
 LONGEST_TEXT: Final = 80  # of a prompt, in the comment that quotes it
@@ -106,16 +108,16 @@ def snippet(
     """
     function = panel.numbers
     assert function is not None, "who asks has looked"
-    source = FOR_TOOLS.sub("", inspect.getsource(function))
+    named, sources = _written(function.__name__, function.__module__)
     models = _model_names(traces)
     imports, computed = _work(work, traces, models)
     parts = [
         f'"""{panel.title}: {panel.question}"""',
         "from __future__ import annotations",
-        _import_lines({"import dashapp", *imports, *_imports(source, function)}),
+        _import_lines({"import dashapp", *imports, *named}),
         "\n".join([*_loaded(traces, models), *(_traced(name, trace, models[name]) for name, trace in traces.items())]),
         *computed,
-        f"\n{source}",
+        *(f"\n{source}\n" if "\n" in source else source for source in sources.values()),
         _call(function, arguments, traces, result="None" if work is None else "result"),
         *([] if view is None else [_figure(panel, view, traces, has_result=work is not None)]),
     ]
@@ -132,20 +134,47 @@ def _import_lines(lines: set[str]) -> str:
     return "\n".join(sorted(whole, key=lambda line: ("dashapp" in line, line.startswith("from"), line)))
 
 
-def _imports(source: str, function: Any) -> set[str]:
-    """A line for each name of a function's source that its module has."""
-    names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-    known = function.__globals__
-    return {_import(name, known[name], function.__module__) for name in names if name in known}
+def _written(name: str, module: str) -> tuple[set[str], dict[str, str]]:
+    """What a name of a panel's module takes: lines of imports, and the sources of what panels define, each after those
+    that it takes itself; nothing for a name that the module has not, as of a builtin.
+    """
+    statement = _statements(module).get(name)
+    if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith(PANELS):
+        return _written(statement.names[0].name, str(statement.module))
+    if statement is None or isinstance(statement, ast.Import | ast.ImportFrom):
+        return ({ast.unparse(statement)} if statement else set()), {}
+    imports: set[str] = set()
+    sources: dict[str, str] = {}
+    for each in dict.fromkeys(node.id for node in ast.walk(statement) if isinstance(node, ast.Name)):
+        if each != name:
+            lines, before = _written(each, module)
+            imports, sources = imports | lines, sources | before
+    return imports, sources | {name: _source(statement, module)}
 
 
-def _import(name: str, value: object, module: str) -> str:
-    """Where a name is at home; `module`, which uses it, for values that do not know."""
-    if isinstance(value, ModuleType):
-        return f"import {value.__name__}" + ("" if value.__name__ == name else f" as {name}")
-    home = getattr(value, "__module__", None)
-    is_there = isinstance(home, str) and getattr(sys.modules.get(home), name, None) is value
-    return f"from {home if is_there else module} import {name}"
+@cache
+def _statements(module: str) -> Mapping[str, ast.stmt]:
+    """The statement of a module that each of its names is from; of an import, with that name alone."""
+    found: dict[str, ast.stmt] = {}
+    for statement in ast.parse(inspect.getsource(sys.modules[module])).body:
+        match statement:
+            case ast.Import(names=names):
+                found |= {each.asname or each.name: ast.Import([each]) for each in names}
+            case ast.ImportFrom(module=home, names=names):
+                found |= {each.asname or each.name: ast.ImportFrom(home, [each], 0) for each in names}
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                found[name] = statement
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found[name] = statement
+    return found
+
+
+def _source(statement: ast.stmt, module: str) -> str:
+    """What stands in a module, decorators too, without what is for tools."""
+    decorators = getattr(statement, "decorator_list", [])
+    first = min(node.lineno for node in (statement, *decorators))
+    lines = inspect.getsource(sys.modules[module]).splitlines()[first - 1 : statement.end_lineno]
+    return FOR_TOOLS.sub("", "\n".join(lines))
 
 
 def _model_names(traces: Mapping[str, Trace]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from dashapp.figures.theme import Frame
 from dashapp.jobs.works import Work
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
-from dashapp.panels.vectors import VECTORS, Which, chosen
+from dashapp.panels.vectors import VECTOR_NAMES, VECTORS, Which, chosen, state_of
 from dashapp.traces.record import Trace
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def work(
     if method != "umap" or trace.n_tokens < FEWEST:
         return None
     settings = {"n_neighbors": int(n_neighbors), "min_dist": float(min_dist), "metric": metric, "seed": int(seed)}
-    return Work(kind="umap", trace=trace.key, arguments={"of": chosen(of, layer).of, **settings})
+    return Work(kind="umap", trace=trace.key, arguments={"of": state_of(of, layer), **settings})
 
 
 def _instead_of_umap(n_tokens: int) -> str:
@@ -181,14 +181,14 @@ def numbers(
     result: Mapping[str, np.ndarray] | None,
 ) -> Table:
     """Where each token is on the map."""
-    shown = vectors(trace, chosen(of, layer).of)
+    shown = vectors(trace, state_of(of, layer))
     if method == "umap" and result is not None:
         points, name = result["points"], "UMAP"
     else:
         placed = by_pca(shown, n_components=3 if method == "pca3" else 2, without_first=first == "out")
         points, name = placed.points, "component"
     axes = {"token": token_names(trace.token_texts), name: [str(i + 1) for i in range(points.shape[1])]}
-    return Table(f"place on the map of {VECTORS.options[of]}", points, axes)
+    return Table(f"place on the map of {VECTOR_NAMES[of]}", points, axes)
 
 
 VECTOR_MAP = Panel(

@@ -12,7 +12,7 @@ from dashapp.figures.theme import Frame
 from dashapp.figures.tokens import plain_label
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
-from dashapp.panels.vectors import VECTORS, Which, chosen
+from dashapp.panels.vectors import VECTOR_NAMES, VECTORS, Which, chosen, state_of
 from dashapp.traces.record import Trace
 
 
@@ -55,9 +55,9 @@ def _pooling(values: np.ndarray, frame: Frame) -> str:
 
 def numbers(trace: Trace, *, layer: int | None, of: Which) -> Table:
     """Every value of the chosen vectors, dimensions in their own order."""
-    values = vectors(trace, chosen(of, layer).of)
+    values = vectors(trace, state_of(of, layer))
     axes = {"token": token_names(trace.token_texts), "dimension": counted(values.shape[1])}
-    return Table(VECTORS.options[of], values, axes)
+    return Table(VECTOR_NAMES[of], values, axes)
 
 
 VECTOR_ROWS = Panel(

@@ -12,7 +12,7 @@ from dashapp.figures.embeddings import EXACT_BELOW, N_CROPPED, similarity_square
 from dashapp.figures.theme import Frame
 from dashapp.panels.formulas import Formula
 from dashapp.panels.panel import Drawn, Knob, Panel
-from dashapp.panels.vectors import VECTORS, Which, chosen
+from dashapp.panels.vectors import VECTOR_NAMES, VECTORS, Which, chosen, state_of
 from dashapp.traces.record import Trace
 
 Centre = Literal["raw", "mean"]
@@ -64,9 +64,9 @@ def limits(n_tokens: int, frame: Frame, *, of: str = "token") -> str:
 
 def numbers(trace: Trace, *, layer: int | None, of: Which, centre: Centre) -> Table:
     """The cosine of every two tokens."""
-    values = similarity(vectors(trace, chosen(of, layer).of), centred=centre == "mean").cosines
+    values = similarity(vectors(trace, state_of(of, layer)), centred=centre == "mean").cosines
     names = token_names(trace.token_texts)
-    return Table(f"cosine of {VECTORS.options[of]}", values, {"token": names, "other token": names})
+    return Table(f"cosine of {VECTOR_NAMES[of]}", values, {"token": names, "other token": names})
 
 
 VECTOR_SIMILARITY = Panel(

@@ -11,17 +11,15 @@ from dashapp.panels.panel import Knob
 
 Which = Literal["sum", "token", "position", "within", "out"]
 
-VECTORS: Final = Knob(
-    name="of",
-    label="Vectors",
-    options={
-        "sum": "token + position",
-        "token": "token embeddings",
-        "position": "positional embeddings",
-        "within": "stream within the layer",
-        "out": "stream out of the layer",
-    },
-)
+VECTOR_NAMES: Final = {
+    "sum": "token + position",
+    "token": "token embeddings",
+    "position": "positional embeddings",
+    "within": "stream within the layer",
+    "out": "stream out of the layer",
+}
+
+VECTORS: Final = Knob(name="of", label="Vectors", options=VECTOR_NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +30,27 @@ class Chosen:
     said: str
 
 
+def state_of(which: Which, layer: int | None) -> Of:
+    """The vectors that a knob and the selected layer name, as `analysis.embeddings.vectors` takes them."""
+    match which:
+        case "within":
+            return 2 * (layer or 0) + 1
+        case "out":
+            return 2 * (layer or 0) + 2
+    return which
+
+
 def chosen(which: Which, layer: int | None) -> Chosen:
-    """The vectors that a knob and the selected layer name; layer: None where none is selected."""
+    """The same with what they are; layer: None where none is selected."""
+    of = state_of(which, layer)
     match which:
         case "sum":
-            return Chosen(of="sum", said="Shown: token and positional embeddings added up, what enters layer 0.")
+            return Chosen(of=of, said="Shown: token and positional embeddings added up, what enters layer 0.")
         case "token":
-            return Chosen(of="token", said="Shown: the token embeddings.")
+            return Chosen(of=of, said="Shown: the token embeddings.")
         case "position":
-            return Chosen(of="position", said="Shown: the positional embeddings.")
+            return Chosen(of=of, said="Shown: the positional embeddings.")
     shown, why = layer_shown(layer)
     if which == "within":
-        return Chosen(of=2 * shown + 1, said=f"{why}Shown: the residual stream within layer {shown}, after attention.")
-    return Chosen(of=2 * shown + 2, said=f"{why}Shown: the residual stream out of layer {shown}.")
+        return Chosen(of=of, said=f"{why}Shown: the residual stream within layer {shown}, after attention.")
+    return Chosen(of=of, said=f"{why}Shown: the residual stream out of layer {shown}.")

@@ -146,7 +146,8 @@ def test_what_is_no_share_follows_the_units_of_the_app_but_for_logits(
         before = f"{result['target'][place] * factor:+.2f} {unit} in b".replace("-", "−")
         assert before in shown.foot
         assert f"less than 0.1 nats apart, so cells are {unit} and no shares" in shown.foot
-        table = numbers(a, units=units, result=near, **chosen(a, b, metric=metric))
+        ends = {"other": b, "n_prompt": a.n_tokens, "other_n_prompt": b.n_tokens}
+        table = numbers(a, **ends, site="resid_pre", direction="ab", metric=metric, units=units, result=near)
         assert table.quantity.endswith(f"{unit} moved (the runs are too close for shares)")
         np.testing.assert_allclose(table.values, expected, rtol=1e-12)
 
