@@ -21,12 +21,28 @@ if TYPE_CHECKING:
     from dashapp.api import generate as generate
     from dashapp.api import load as load
     from dashapp.api import trace as trace
+    from dashapp.model.sampling import SamplingSettings as SamplingSettings
+    from dashapp.model.tokenizer import encode as encode
+    from dashapp.model.tokenizer import token_text as token_text
+    from dashapp.model.tokenizer import token_texts as token_texts
     from dashapp.traces.record import Trace as Trace
     from dashapp.traces.run import Run as Run
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "Trace", "__version__", "figure", "generate", "load", "trace"]
+__all__ = [
+    "Run",
+    "SamplingSettings",
+    "Trace",
+    "__version__",
+    "encode",
+    "figure",
+    "generate",
+    "load",
+    "token_text",
+    "token_texts",
+    "trace",
+]
 
 _HOMES = {
     "load": "dashapp.api",
@@ -35,6 +51,10 @@ _HOMES = {
     "figure": "dashapp.api",
     "Trace": "dashapp.traces.record",
     "Run": "dashapp.traces.run",
+    "SamplingSettings": "dashapp.model.sampling",
+    "encode": "dashapp.model.tokenizer",
+    "token_text": "dashapp.model.tokenizer",
+    "token_texts": "dashapp.model.tokenizer",
 }
 
 

@@ -61,11 +61,15 @@ def count_passes(model: GPT2) -> list[int]:
 def test_the_public_names_are_there_and_nothing_else_is() -> None:
     assert {name: getattr(dashapp, name) for name in dashapp.__all__}.keys() == {
         "Run",
+        "SamplingSettings",
         "Trace",
         "__version__",
+        "encode",
         "figure",
         "generate",
         "load",
+        "token_text",
+        "token_texts",
         "trace",
     }
     with pytest.raises(AttributeError, match="no attribute 'tracer'"):

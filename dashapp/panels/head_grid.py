@@ -93,8 +93,7 @@ def _foot(n_tokens: int) -> str:
 
 def numbers(trace: Trace) -> Table:
     """Every head's picture, as the trace keeps it."""
-    n_cells = min(N_CELLS, trace.n_tokens)
-    values = trace.read("thumbnails")[..., :n_cells, :n_cells].astype(np.float32) / np.float32(255)
+    values = trace.read("thumbnails")[..., : trace.n_tokens, : trace.n_tokens].astype(np.float32) / np.float32(255)
     axes = dict(zip(("layer", "head", "query cell", "key cell"), map(counted, values.shape), strict=True))
     return Table("largest attention weight in a cell, in steps of 1/255", values, axes)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dashapp.panels.panel import Panel
 
 PANELS: Final = "dashapp.panels"
+OFFERED: Final = ("dashapp.traces.record", "dashapp.model.tokenizer", "dashapp.model.sampling")  # by `dashapp` itself
 WIDTH: Final = 110
 LOOKS: Final = ("theme", "text", "units", "narrow", "pins")  # of a view, beside what is selected
 LONGEST_TEXT: Final = 80  # of a prompt, in the comment that quotes it
@@ -55,12 +56,12 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
         "paths(states_between_layers({trace}), **arguments).arrays()",
     ),
     "parity": (
-        "from dashapp.experiments.parity import parity_of\nfrom dashapp.model.checkpoint import weights_of",
-        "parity_of(weights_of({model}), {trace}.token_ids, progress=progress, **arguments).arrays()",
+        "from dashapp.experiments.parity import parity_of",
+        "parity_of({model}.weights, {trace}.token_ids, progress=progress, **arguments).arrays()",
     ),
     "checks": (
-        "from dashapp.experiments.checking import check\nfrom dashapp.model.checkpoint import weights_of",
-        "check(weights_of({model}), {trace}, progress, **arguments).arrays()",
+        "from dashapp.experiments.checking import check",
+        "check({model}.weights, {trace}, progress, **arguments).arrays()",
     ),
     "rollout": (
         "from dashapp.analysis.rollout import rollout",
@@ -71,8 +72,8 @@ WORKS: Final[Mapping[str, tuple[str, str]]] = {
         "dict(flow=attention_flow({trace}, progress=progress, **arguments))",
     ),
     "heads": (
-        "from dashapp.experiments.head_probe import probe_heads\nfrom dashapp.model.checkpoint import weights_of",
-        "probe_heads({model}, weights_of({model}), progress=progress).arrays()",
+        "from dashapp.experiments.head_probe import probe_heads",
+        "probe_heads({model}, {model}.weights, progress=progress).arrays()",
     ),
     "patching": (
         "from dashapp.experiments.interventions import patch",
@@ -141,6 +142,8 @@ def _written(name: str, module: str) -> tuple[set[str], dict[str, str]]:
     statement = _statements(module).get(name)
     if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith(PANELS):
         return _written(statement.names[0].name, str(statement.module))
+    if isinstance(statement, ast.ImportFrom) and statement.module in OFFERED:
+        return {ast.unparse(ast.ImportFrom("dashapp", statement.names, 0))}, {}
     if statement is None or isinstance(statement, ast.Import | ast.ImportFrom):
         return ({ast.unparse(statement)} if statement else set()), {}
     imports: set[str] = set()
