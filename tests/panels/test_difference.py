@@ -22,7 +22,7 @@ from dashapp.panels.panel import Panel
 from dashapp.panels.source import Source
 from dashapp.panels.takeaway import Subtracted, shown_by, shown_of
 from dashapp.traces.record import Trace
-from tests.panels.test_takeaway import computed, result_of, view_of
+from tests.panels.test_takeaway import DOCUMENTED, computed, imports_of, result_of, view_of
 
 if TYPE_CHECKING:
     from dashapp.model.gpt2 import GPT2
@@ -125,6 +125,16 @@ def test_python_of_a_difference_computes_it(
     assert figure is not None
     drawn, page = (json.loads(each.to_json()) for each in (figure, drawn_for(panel, traces[1], view).figure))
     assert drawn["data"] == page["data"]
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize("name", WITH_ONE)
+def test_python_of_a_difference_imports_what_is_documented_for_everybody(
+    name: str, traces: tuple[Trace, Trace]
+) -> None:
+    shown, _form = shown_by({"panel": name, "view": view_of_b(PANELS[name], traces), "as": "python"})
+    ours = {module for module in imports_of(shown.python()) if module.startswith("dashapp")}
+    assert {module for module in ours if not module.startswith(DOCUMENTED)} == {"dashapp"}
 
 
 @pytest.mark.usefixtures("context")
