@@ -19,6 +19,7 @@ from dashapp.traces.record import Trace
 Kind = Literal["previous", "duplicate", "induction", "first"]
 KINDS: Final[tuple[Kind, ...]] = ("previous", "duplicate", "induction", "first")
 
+MOST_KEPT: Final = 8  # prompts' scores, some kilobytes each; of 1,024 tokens they take a fifth of a second
 NAMED_FROM: Final = 0.4  # a head is called what at least so much of its attention on the probe says
 
 # GPT-2 small, as TransformerLens' tests have it: tests/acceptance/test_hooked_transformer.py.
@@ -117,6 +118,20 @@ def scores_on_prompt(trace: Trace) -> KindScores:
         entropy_nats=means.entropy_nats,
         distance_tokens=means.distance_tokens,
     )
+
+
+_kept: dict[str, KindScores] = {}
+
+
+def prompt_scores(trace: Trace) -> KindScores:
+    """`scores_on_prompt`, computed once for all who ask and kept for the last `MOST_KEPT` prompts."""
+    key = trace.key
+    found = _kept.get(key)
+    if found is None:
+        found = _kept[key] = scores_on_prompt(trace)
+        for old in list(_kept)[:-MOST_KEPT]:
+            _kept.pop(old, None)
+    return found
 
 
 def scores_on_probe(trace: Trace, n_block: int) -> KindScores:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dashapp.analysis.attention import Head
 from dashapp.analysis.head_names import HeadName
-from dashapp.analysis.heads import HeadProbe, KindScores
+from dashapp.analysis.heads import HeadProbe, KindScores, prompt_scores
 from dashapp.analysis.table import MEASURE, Table, counted
 from dashapp.figures.heads import Column, ScoreMap, score_maps, score_table
 from dashapp.figures.theme import Frame, Units, per_nat
@@ -21,7 +21,6 @@ from dashapp.panels.head_facts import (
     names_of,
     probe_of,
     probe_work,
-    prompt_scores,
     said_of_names,
     sorted_heads,
 )

@@ -1,4 +1,4 @@
-"""What the panels of heads share: their scores on the prompt, kept for a while, and the probe's work and names."""
+"""What the panels of heads share: what scores are called, and the probe's work and names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from dashapp.analysis.attention import Head
 from dashapp.analysis.head_names import LETTERS, SOURCE, WORDS, HeadName, head_names
-from dashapp.analysis.heads import NAMED_FROM, HeadProbe, KindScores, scores_on_prompt
+from dashapp.analysis.heads import NAMED_FROM, HeadProbe
 from dashapp.jobs.works import Work
 from dashapp.traces.record import Trace
 
@@ -24,20 +24,6 @@ SCORES: Final[dict[str, str]] = {
     "distance_tokens": "distance",
     "copying": "copying",
 }
-MOST_KEPT: Final = 8  # prompts' scores, some kilobytes each; of 1,024 tokens they take a fifth of a second
-
-_kept: dict[str, KindScores] = {}
-
-
-def prompt_scores(trace: Trace) -> KindScores:
-    """Every head's scores on a prompt, computed once for all panels."""
-    key = trace.key
-    found = _kept.get(key)
-    if found is None:
-        found = _kept[key] = scores_on_prompt(trace)
-        for old in list(_kept)[:-MOST_KEPT]:
-            _kept.pop(old, None)
-    return found
 
 
 def probe_work(trace: Trace) -> Work:

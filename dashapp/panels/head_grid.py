@@ -9,6 +9,7 @@ import numpy as np
 
 from dashapp.analysis.attention import Head
 from dashapp.analysis.head_names import HeadName
+from dashapp.analysis.heads import prompt_scores
 from dashapp.analysis.table import Table, counted
 from dashapp.figures.attention import SHADES, Shade, head_grid, in_rows
 from dashapp.figures.theme import Frame
@@ -20,7 +21,6 @@ from dashapp.panels.head_facts import (
     names_of,
     probe_of,
     probe_work,
-    prompt_scores,
     said_of_names,
     sorted_heads,
 )

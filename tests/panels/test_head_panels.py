@@ -11,12 +11,12 @@ import pytest
 import dashapp
 from dashapp.analysis.attention import Head
 from dashapp.analysis.head_names import HeadName, head_names
-from dashapp.analysis.heads import HeadProbe, KindScores
+from dashapp.analysis.heads import MOST_KEPT, HeadProbe, KindScores, _kept, prompt_scores
 from dashapp.experiments.head_probe import probe_heads
 from dashapp.model.checkpoint import weights_of
 from dashapp.model.gpt2 import GPT2
 from dashapp.panels.head_atlas import HEAD_ATLAS
-from dashapp.panels.head_facts import MOST_KEPT, _kept, prompt_scores, said_of_names
+from dashapp.panels.head_facts import said_of_names
 from dashapp.panels.head_grid import HEAD_GRID
 from dashapp.panels.panel import Drawn, Panel, draw, work_of
 from dashapp.traces.record import Trace
