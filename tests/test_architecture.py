@@ -116,7 +116,7 @@ ROOMS = {
     # Panels say what is to be worked on, and the web process asks for it: without torch.
     "dashapp.jobs.works": Room(JOBS - {"torch"}, (*BELOW_JOBS, "dashapp.jobs.outcome"), WITH_TORCH),
     "dashapp.jobs.places": Room(frozenset({"redis"}), ("dashapp.jobs.admission",)),
-    "dashapp.jobs.queue": Room(frozenset({"redis", "celery"}), ("dashapp.jobs.places",)),
+    "dashapp.jobs.queue": Room(frozenset({"redis", "celery"}), ("dashapp.jobs.keys", "dashapp.jobs.places")),
     "dashapp.jobs.queue_manager": Room(DASH | {"redis", "celery", "kombu"}, ("dashapp.jobs",), WITH_TORCH),
     "dashapp.jobs.worker": Room(frozenset({"redis", "celery", "torch"}), (*BELOW_JOBS, "dashapp.jobs")),
     "dashapp.jobs.manager": Room(JOBS | DASH | {"multiprocess", "celery"}, (*BELOW_JOBS, "dashapp.jobs")),

@@ -1,6 +1,10 @@
-"""Under which names jobs and the web process leave for each other what they tell. Knows names alone."""
+"""Under which names jobs and the web process leave for each other what they tell, and how long it lies there. Knows names."""
 
 from __future__ import annotations
+
+from typing import Final
+
+KEPT_S: Final = 86_400  # what nobody fetched (the tab was closed) is forgotten; a machine may sleep for a night before
 
 
 def stop_key(request_id: str) -> str:

@@ -30,7 +30,7 @@ from multiprocess.connection import wait as wait_for
 
 from dashapp.errors import JobRefused, JobTimedOut
 from dashapp.jobs.admission import Admission
-from dashapp.jobs.keys import place_key, stop_key, told_key
+from dashapp.jobs.keys import KEPT_S, place_key, stop_key, told_key
 from dashapp.jobs.outcome import failure
 from dashapp.jobs.resident import Resident
 from dashapp.jobs.running import JobFunction, Limits, Wire, run_wired
@@ -40,7 +40,6 @@ from dashapp.store.index import TextKeys
 
 logger = logging.getLogger(__name__)
 
-KEPT_S: Final = 3600  # what nobody fetched (the tab was closed) is forgotten after an hour
 RETRY_S: Final = 0.5
 NICENESS: Final = 10  # of processes that do works
 NO_JOB: Final = 0

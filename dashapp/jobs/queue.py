@@ -21,11 +21,11 @@ try:
 except ImportError as error:  # an extra that one machine does without
     raise ScaleMissing("A queue of jobs for several machines", error) from error
 
+from dashapp.jobs.keys import KEPT_S
 from dashapp.jobs.places import named
 
 REQUEST: Final = "dashapp.request"  # the tasks, by name
 WORK: Final = "dashapp.work"
-KEPT_S: Final = 3600  # what nobody fetched (the tab was closed) is forgotten after an hour
 QUICK_TRIES: Final = 2  # for what is asked again soon anyhow
 PATIENT_TRIES: Final = 60  # for what must not be lost: about a minute
 
@@ -85,7 +85,7 @@ class Slate:
         return None if text is None else json.loads(text)
 
     def set(self, key: str, value: object) -> None:
-        """Leave a value for an hour."""
+        """Leave a value for a day."""
         self._redis.set(named(key), json.dumps(value), ex=KEPT_S)
 
     def has(self, key: str) -> bool:

@@ -147,6 +147,49 @@ def test_what_follows_a_job_whose_time_is_over_does_not_go_to_its_process(manage
     assert result(manager, *start(manager, echo, "after late", say="next"))["said"] == "next"
 
 
+def jumps(context: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """The clock is set while the job runs: in this process and, by the test, in the other."""
+    context.tell({"doing": "waits"}, now=True)
+    set_clock(request["by_s"])
+    return until_stopped(context, request)
+
+
+def set_clock(by_s: float) -> None:
+    """Set the clock of this process. Times that last are measured with another one."""
+    before = time.time
+    time.time = lambda: before() + by_s
+
+
+@pytest.mark.parametrize("hours", [-24 * 365, -1, 12, 24 * 365 * 50])
+def test_a_clock_that_is_set_while_a_job_runs_loses_nothing(
+    hours: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a machine that slept, or whose clock was wrong until it heard of a better one."""
+    manager = JobManager(tmp_path, n_jobs=1, limits=Limits(60), preload=[__name__], environ={})
+    key, ticket = start(manager, jumps, "jump", by_s=3600 * hours)
+    wait_until(lambda: manager.get_progress(key) is not None)
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", time.time)  # given back at the end
+        set_clock(3600 * hours)
+        wait_until(lambda: "n" in (manager.get_progress(key) or [{}])[0])
+        assert manager.job_running(ticket)
+        assert manager.place("behind it") == 1
+        manager.ask_to_stop(key)
+        assert result(manager, key, ticket)["status"] == "done"
+        wait_until(lambda: manager.place("behind it") == 0)
+    assert result(manager, *start(manager, echo, "behind it", say="next"))["said"] == "next"
+
+
+def test_a_machine_that_slept_for_a_night_still_has_the_outcome(
+    manager: JobManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, ticket = start(manager, echo, "slept", say="good morning")
+    wait_until(lambda: manager.result_ready(key))
+    monkeypatch.setattr(time, "time", time.time)
+    set_clock(3600 * 12)
+    assert manager.get_result(key, ticket)["said"] == "good morning"
+
+
 def test_a_killed_job_leaves_no_outcome_and_no_process(manager: JobManager) -> None:
     key, ticket = start(manager, until_stopped, "five")
     pid = pid_of(manager, ticket)
