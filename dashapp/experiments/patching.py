@@ -1,15 +1,16 @@
 """Activation patching: the model goes on with activations of another run in their places (Meng et al. 2022; Wang et
 al. 2022, section 3).
 
-Nothing is run again that cannot change: a run begins at the layer that is patched, with the residual stream as it was,
-and at the first position that differs, with the keys and values before it as they were; patches in one layer run
-together. Needs torch.
+Nothing is run again that cannot change: a run begins at the layer and the position that are patched, with the residual
+stream as it was and the keys and values before it as they were, and of the last layer only the position that is read is
+computed. Patches in one layer run together, though each begins at a position of its own. Needs torch.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Final, cast
 
 import numpy as np
@@ -100,31 +101,39 @@ class Rerun:
         whole = self.target("resid_pre", layer) if layer < n_layer else self.target("resid_post", n_layer - 1)
         return whole[: self.read + 1]
 
-    def logits(self, layer: int, first: int, x: Tensor) -> Tensor:
-        """Logits [batch d_vocab] at the position that is read, given streams [batch pos d_model] before a layer, of the
-        positions from `first` on; those before it are as they were."""
-        memory = Prefix(self.target, first) if first else None
-        for block in self.model.h[layer:]:
-            x = block(x, memory)
-        return at_least_float32(self.model.unembed(self.model.ln_f(x[:, -1])))
+    def logits(self, layer: int, firsts: Sequence[int], x: Tensor) -> Tensor:
+        """Logits [stream d_vocab] at the position that is read, given some streams before a layer.
+
+        They lie one after the other in x [row d_model]. Each begins at a position of its own, one of `firsts`, before
+        which all is as it was, and ends at the one that is read.
+        """
+        n_layer, ends = len(self.model.h), [stop - 1 for stop in accumulate(self._lengths(firsts))]
+        for block in cast(Sequence[Block], self.model.h[layer:]):
+            is_last = block.layer == n_layer - 1
+            z = self._gathered(block, firsts, x, is_last=is_last)
+            x = self.after_mlp(block.layer, (x[ends] if is_last else x) + block.attn.write(z.to(x.dtype))[0])
+        return at_least_float32(self.model.unembed(self.model.ln_f(x[ends] if layer == n_layer else x)))
+
+    def _lengths(self, firsts: Sequence[int]) -> list[int]:
+        return [self.read + 1 - first for first in firsts]
+
+    def _gathered(self, block: Block, firsts: Sequence[int], x: Tensor, *, is_last: bool) -> Tensor:
+        """What the heads gather for each row, or for the last one of each stream: [1 head row d_head]."""
+        q, k, v = (part.split(self._lengths(firsts), dim=2) for part in block.attn.heads(block.ln_1(x)[None]))
+        asking = [queries[:, :, -1:] if is_last else queries for queries in q]
+        known = [self._from_the_start(block.layer, first, k[i], v[i]) for i, first in enumerate(firsts)]
+        return torch.cat([block.attn.attend(queries, *each) for queries, each in zip(asking, known, strict=True)], 2)
+
+    def _from_the_start(self, layer: int, n: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [1 head key d_head] of a stream, with the `n` before it as they were."""
+        earlier = (self.target(name, layer)[None, :, :n] for name in ("k", "v"))
+        whole_k, whole_v = (torch.cat(pair, dim=2) for pair in zip(earlier, (k, v), strict=True))
+        return whole_k, whole_v
 
     def after_mlp(self, layer: int, mid: Tensor) -> Tensor:
         """The stream after a layer whose MLP reads `mid` [… d_model]."""
         block = cast(Block, self.model.h[layer])
         return mid + block.mlp(block.ln_2(mid))
-
-
-class Prefix:
-    """Keys and values of the target run before a position, for a batch that begins there."""
-
-    def __init__(self, target: Recorded, n: int) -> None:
-        self._target, self._n = target, n
-
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values of a layer, given those of the batch: [batch head key d_head]."""
-        earlier = (self._target(name, layer)[None, :, : self._n].expand(len(k), -1, -1, -1) for name in ("k", "v"))
-        whole_k, whole_v = (torch.cat(pair, dim=2) for pair in zip(earlier, (k, v), strict=True))
-        return whole_k, whole_v
 
 
 class _Sweeping:
@@ -188,11 +197,9 @@ class _Sweeping:
         """Values [metric pos] with one row after the other in its place."""
         values = self._unmoved()
         for batch in self._batches(entered):
-            first = self.changing[batch.start]
-            x = self.rerun.entering(entered)[first:].expand(len(batch), -1, -1).clone()
-            positions = self.changing[batch.start : batch.stop]
-            x[torch.arange(len(batch)), torch.tensor(positions) - first] = rows[batch.start : batch.stop]
-            values[:, positions] = self._measured(entered, first, x).T
+            positions, unmoved = [self.changing[i] for i in batch], self.rerun.entering(entered)
+            streams = [part for i in batch for part in (rows[i : i + 1], unmoved[self.changing[i] + 1 :])]
+            values[:, positions] = self._measured(entered, positions, torch.cat(streams)).T
             tell(batch.stop / len(self.changing))
         return values
 
@@ -201,7 +208,7 @@ class _Sweeping:
         first = self.changing[0]
         x = self.rerun.entering(entered)[first:].clone()
         x[torch.tensor(self.changing) - first] = rows
-        return self._measured(entered, first, x[None])[0]
+        return self._measured(entered, [first], x)[0]
 
     def _batches(self, entered: int) -> list[range]:
         """Which of the changing positions run together. After the last layer, only the one that is read changes it."""
@@ -211,9 +218,10 @@ class _Sweeping:
             start = n - int(read in self.changing)
         found = []
         while start < n:
-            at_once = max(1, self._rows_at_once // (read - self.changing[start] + 1))
-            found.append(range(start, min(n, start + at_once)))
-            start += at_once
+            lengths = (read - self.changing[i] + 1 for i in range(start, n))
+            at_once = sum(n_rows <= self._rows_at_once for n_rows in accumulate(lengths))
+            found.append(range(start, start + max(1, at_once)))
+            start = found[-1].stop
         return found
 
     # Heads ------------------------------------------------------------------------------------------------------------
@@ -252,7 +260,8 @@ class _Sweeping:
             some = slice(start, start + at_once)
             written = changes[some].to(self.model.wte.weight.dtype) @ self._out_weights(layer)[some]
             mid = self.target("resid_mid", layer)[first : self.places.read_target + 1] + written
-            values[:, some] = self._measured(layer + 1, first, self.rerun.after_mlp(layer, mid)).T
+            after = self.rerun.after_mlp(layer, mid).flatten(0, 1)
+            values[:, some] = self._measured(layer + 1, [first] * len(mid), after).T
             tell(min(1.0, (start + at_once) / n_head))
         return values
 
@@ -260,9 +269,9 @@ class _Sweeping:
         """What each head writes its output with: [head d_head d_model]."""
         return cast(Block, self.model.h[layer]).attn.c_proj.weight.unflatten(0, (self.model.config.n_head, -1))
 
-    def _measured(self, entered: int, first: int, x: Tensor) -> np.ndarray:
-        self.n_passes += len(x)
-        found: np.ndarray = self.measure(self.rerun.logits(entered, first, x)).cpu().numpy()  # [batch metric]
+    def _measured(self, entered: int, firsts: Sequence[int], x: Tensor) -> np.ndarray:
+        self.n_passes += len(firsts)
+        found: np.ndarray = self.measure(self.rerun.logits(entered, firsts, x)).cpu().numpy()  # [stream metric]
         return found
 
 

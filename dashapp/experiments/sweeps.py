@@ -104,11 +104,14 @@ def order_of(site: Site, places: Places, *, n_layer: int, n_head: int, d_model: 
         if site in POSITION_SITES and len(changing):  # all positions at once
             depths += [n_layer - _entered(site, layer) for layer in rows]
             lengths += [read - int(changing[0]) + 1] * n_layer
-    layers = sum(depth * length for depth, length in zip(depths, lengths, strict=True))
-    whole = n_layer * (read + 1 + places.read_source + 1)  # both prompts
+    # A row of a layer takes 12 d_model²; in the last one 3 of them, and the rest is done for the row that is read.
+    again = sum(
+        12 * (depth - 1) * length + 3 * length + 9 for depth, length in zip(depths, lengths, strict=True) if depth
+    )
+    whole = 12 * n_layer * (read + 1 + places.read_source + 1)  # both prompts
     return Order(
         n_passes=len(depths) + 2,
-        multiplications=12 * d_model**2 * (layers + whole) + d_model * d_vocab * (len(depths) + 2),
+        multiplications=d_model**2 * (again + whole) + d_model * d_vocab * (len(depths) + 2),
     )
 
 

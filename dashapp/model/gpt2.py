@@ -87,17 +87,26 @@ class CausalSelfAttention(nn.Module):
         self.upcast = config.reorder_and_upcast_attn
 
     def forward(self, x: Tensor, memory: LayerMemory | None = None, tap: Tap = NO_TAP) -> Tensor:
-        qkv = self.c_attn(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)
-        q = tap("q", self.layer, qkv[0])  # [batch head pos d_head]
-        k = tap("k", self.layer, qkv[1])
-        v = tap("v", self.layer, qkv[2])
+        q, k, v = self.heads(x, tap)
         if memory is not None:
             k, v = memory.extend(self.layer, k, v)  # [batch head key d_head]
+        z = tap("z", self.layer, self.attend(q, k, v, tap).to(x.dtype))  # [batch head query d_head]
+        return self.write(z)
+
+    def heads(self, x: Tensor, tap: Tap = NO_TAP) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of every head [batch head pos d_head], of normed x [batch pos d_model]."""
+        qkv = self.c_attn(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)
+        return tap("q", self.layer, qkv[0]), tap("k", self.layer, qkv[1]), tap("v", self.layer, qkv[2])
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, tap: Tap = NO_TAP) -> Tensor:
+        """What each head gathers: z [batch head query d_head]. The last query stands at the last key."""
         if self.upcast:
             q, k, v = at_least_float32(q), at_least_float32(k), at_least_float32(v)
         is_explicit = any(tap.wants(site, self.layer) for site in EXPLICIT_ATTENTION)
-        z = self._explicit(q, k, v, tap) if is_explicit else self._fused(q, k, v)
-        z = tap("z", self.layer, z.to(x.dtype))  # [batch head query d_head]
+        return self._explicit(q, k, v, tap) if is_explicit else self._fused(q, k, v)
+
+    def write(self, z: Tensor) -> Tensor:
+        """What the heads together add to the stream: [batch pos d_model]."""
         merged = z.transpose(1, 2).flatten(2)  # [batch pos d_model]
         return self.resid_dropout(self.c_proj(merged))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from dashapp.experiments.sweeps import (
     order_of,
     telling_tokens,
 )
-from dashapp.model.gpt2 import GPT2
+from dashapp.model.gpt2 import GPT2, MLP, CausalSelfAttention, Projection
 from dashapp.model.tap import Tap
 from tests.doubles import TINY, tiny_model
 
@@ -148,7 +149,7 @@ def test_a_run_patched_with_itself_does_not_change(exact: GPT2, site: Site) -> N
 def test_going_on_from_the_middle_with_nothing_changed_gives_the_run(exact: GPT2, layer: int, first: int) -> None:
     with torch.no_grad():
         rerun = Rerun(exact, Recorded(exact, EVEN[0], *FOR_ALL), len(EVEN[0]) - 1)
-        logits = rerun.logits(layer, first, rerun.entering(layer)[None, first:])[0]
+        logits = rerun.logits(layer, [first], rerun.entering(layer)[first:])[0]
     np.testing.assert_allclose(logits, whole_pass(exact, EVEN[0], Tap({})), rtol=0, atol=1e-9)
 
 
@@ -196,31 +197,45 @@ def test_the_size_of_batches_changes_nothing(exact: GPT2, site: Site) -> None:
 
 
 def test_the_order_of_patches_changes_nothing(exact: GPT2) -> None:
-    """A batch of patches and the same in reverse: rows of a batch know nothing of each other."""
+    """Streams that run together, and the same in reverse: they know nothing of each other."""
+    firsts, noise = [0, 2, 2, 5, 1], np.random.default_rng(0)
     with torch.no_grad():
         rerun = Rerun(exact, Recorded(exact, EVEN[0], *FOR_ALL), len(EVEN[0]) - 1)
-        x = rerun.entering(1)[None, 2:].expand(5, -1, -1).clone()
-        x += torch.from_numpy(np.random.default_rng(0).standard_normal(x.shape))
-        ahead, back = rerun.logits(1, 2, x), rerun.logits(1, 2, x.flip(0)).flip(0)
+        streams = [rerun.entering(1)[first:] for first in firsts]
+        streams = [stream + torch.from_numpy(noise.standard_normal(stream.shape)) for stream in streams]
+        ahead = rerun.logits(1, firsts, torch.cat(streams))
+        back = rerun.logits(1, firsts[::-1], torch.cat(streams[::-1])).flip(0)
+        alone = [rerun.logits(1, [first], stream)[0] for first, stream in zip(firsts, streams, strict=True)]
     np.testing.assert_allclose(ahead, back, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ahead, torch.stack(alone), rtol=0, atol=1e-9)
 
 
-def test_only_what_can_change_is_run_again(exact: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks see no layer before the patched one and no position before the first that differs."""
-    seen: list[tuple[int, int]] = []  # layer, positions
-    block = type(exact.h[0])
-    forward = block.forward
+@pytest.mark.parametrize("rows_at_once", [1, 100])
+def test_only_what_can_change_is_run_again(exact: GPT2, rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No layer before the patched one, no position before a patch, and of the last layer's MLP what is read."""
+    seen: list[tuple[str, int, int]] = []  # what, layer, rows
+    heads, mlp = CausalSelfAttention.heads, MLP.forward
 
-    def watched(self: Any, x: torch.Tensor, *rest: Any) -> torch.Tensor:
-        seen.append((self.layer, x.shape[1]))
-        return forward(self, x, *rest)
+    def watched_heads(self: Any, x: torch.Tensor, *rest: Any) -> Any:
+        seen.append(("heads", self.layer, x.shape[1]))
+        return heads(self, x, *rest)
 
-    monkeypatch.setattr(block, "forward", watched)
+    def watched_mlp(self: Any, x: torch.Tensor, *rest: Any) -> Any:
+        seen.append(("mlp", self.layer, x.shape[-2]))
+        return mlp(self, x, *rest)
+
+    monkeypatch.setattr(CausalSelfAttention, "heads", watched_heads)
+    monkeypatch.setattr(MLP, "forward", watched_mlp)
     source, target = np.array([3, 7, 1, 12, 5, 9]), np.array([3, 7, 1, 12, 8, 9])  # the last two can change
-    swept(exact, source, target, "resid_pre", rows_at_once=1)
-    again = seen[2 * TINY.n_layer :]
-    alone = [(layer, n_pos) for start in range(TINY.n_layer) for n_pos in (2, 1, 2) for layer in range(start, 3)]
-    assert again == alone  # each position by itself, and then both
+    swept(exact, source, target, "resid_pre", rows_at_once=rows_at_once)
+    each = [[2], [1], [2]] if rows_at_once == 1 else [[2, 1], [2]]  # by itself or together, and both patched at once
+    last, wanted = TINY.n_layer - 1, []
+    for start in range(TINY.n_layer):
+        for lengths in each:
+            for layer in range(start, TINY.n_layer):
+                n_row = len(lengths) if layer == last else sum(lengths)
+                wanted += [("heads", layer, sum(lengths)), ("mlp", layer, n_row)]
+    assert seen[2 * 2 * TINY.n_layer :] == wanted
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -232,6 +247,32 @@ def test_the_order_of_work_is_what_is_done(exact: GPT2, site: Site, pair: tuple[
     same = order_of(site, places_of(pair[0], pair[0]), **sizes)
     assert same.n_passes == 2
     assert 0 < same.multiplications < order.multiplications
+
+
+@pytest.mark.parametrize("site", ["resid_pre", "resid_mid"])
+@pytest.mark.parametrize("pair", [EVEN, UNEVEN])
+def test_the_order_counts_the_products_that_are_done(
+    site: Site, pair: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of sites whose patch is a row of the source's stream as it is. An MLP is four times as wide, as GPT-2's are."""
+    model = tiny_model(replace(TINY, d_mlp=40), dtype=torch.float64)
+    done: list[int] = []
+    forward, unembed = Projection.forward, GPT2.unembed
+
+    def counted(self: Any, x: torch.Tensor) -> torch.Tensor:
+        done.append(x.numel() // x.shape[-1] * self.weight.numel())
+        return forward(self, x)
+
+    def counted_too(self: Any, x: torch.Tensor) -> torch.Tensor:
+        done.append(x.numel() // x.shape[-1] * self.wte.weight.numel())
+        return unembed(self, x)
+
+    monkeypatch.setattr(Projection, "forward", counted)
+    monkeypatch.setattr(GPT2, "unembed", counted_too)
+    swept(model, *pair, site)
+    order = order_of(site, places_of(*pair), n_layer=3, n_head=2, d_model=10, d_vocab=17)
+    twice = 2 * 10 * 17  # each prompt's logits are read twice, the second time for its own metric
+    assert 0 <= sum(done) - order.multiplications <= twice
 
 
 @pytest.mark.parametrize("read", [0, 2, 5])
