@@ -176,6 +176,7 @@ def report(options: argparse.Namespace, settings: Settings) -> int:
     frame = Frame(theme=options.theme, units=options.units)
     says = _say if options.all else None
     write_report(options.out, prompts, pages=pages, frame=frame, settings=settings, pins=pins, says=says)
+    _say(f"Wrote {options.out} ({in_megabytes(options.out.stat().st_size)}).")
     return 0
 
 
@@ -427,6 +428,9 @@ def _say(text: str) -> None:
 
 
 def _show_share(share: float) -> None:
+    """On a terminal alone: in a file each would stand after the other."""
+    if not sys.stderr.isatty():
+        return
     print(f"\r{share:.0%}", end="\n" if share >= 1 else "", file=sys.stderr, flush=True)
 
 

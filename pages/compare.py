@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import dash_bootstrap_components as dbc
 from dash import (
@@ -43,7 +44,16 @@ ROWS: Final = (
     ("ablation",),
 )
 
-EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or begin with one of these:"
+EMPTY: Final = "There is no second prompt yet. Type one under b and press Generate, or take one of these pairs:"
+READY: Final = (  # what differs, a, b
+    (
+        "who gives",
+        "When Mary and John went to the store, John gave a drink to",
+        "When Mary and John went to the store, Mary gave a drink to",
+    ),
+    ("which country", "Everybody knows that the capital of France is", "Everybody knows that the capital of Italy is"),
+    ("one or several", "The keys to the cabinet", "The key to the cabinet"),
+)
 ABOUT: Final = (
     "Tokens are aligned by what they are: as many same tokens as can be, in the order of both prompts (their longest "
     "common subsequence); between those, a token of one prompt is paired with the token in its place in the other, as "
@@ -202,7 +212,7 @@ def _difference() -> html.Section:
                 "Which tokens do the prompts share, and how far apart is what the model expects after them?",
                 className="question",
             ),
-            html.Div(html.P(EMPTY), id=ids.COMPARE_EMPTY, hidden=True),
+            _ready_pairs(),
             html.P(id=ids.COMPARE_TOKENS),
             html.P(id=ids.COMPARE_EXPECTATIONS, **aria(live="polite")),
             html.Div([_button(*row) for row in BUTTONS], className="buttons"),
@@ -216,6 +226,17 @@ def _difference() -> html.Section:
         className="panel difference",
         **aria(labelledby="compare-title"),
     )
+
+
+def _ready_pairs() -> html.Div:
+    pairs = html.Ul([html.Li(_ready(*row)) for row in READY])
+    return html.Div([html.P(EMPTY), pairs], id=ids.COMPARE_EMPTY, className="examples", hidden=True)
+
+
+def _ready(label: str, a: str, b: str) -> list[Any]:
+    """A link to two prompts, read and not continued."""
+    query = {"prompt": a, "new": 0, "b.prompt": b, "b.new": 0}
+    return [dcc.Link(label.capitalize(), href=f"/compare?{urlencode(query)}"), html.Small(f"{a} … / {b} …")]
 
 
 def _alignment() -> html.Details:

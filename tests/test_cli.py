@@ -168,7 +168,9 @@ def test_report_writes_the_pages_of_a_prompt(tmp_path: Path, capsys: pytest.Capt
     assert text.count('class="figure"') == len(titles)
     assert "2 generated" in text
     assert 'data-bs-theme="dark"' in text
-    assert capsys.readouterr().out == ""
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB)." in said.err
 
 
 def test_report_computes_what_takes_long_when_it_is_asked_to(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ NAMES_PROMPT, RIGHT_NAME, OTHER_NAME = "When Mary and John went to the store, Jo
 FACT_PROMPT, FACT = "Everybody knows that the capital of France is", " Paris"
 COUNTING_PROMPT, NEXT_ITEM = "Monday, Tuesday, Wednesday, Thursday,", " Friday"
 HIGH_SCORE = 0.5  # of a head that may be shown for what its score measures
+SKETCHED = "It was set by hand before training, and trained on."  # `training.initial`
 KNOWS_NAMES = 0.9  # least share of two-name sentences answered rightly, in both orders, to name no limit
 
 
@@ -103,7 +104,10 @@ def examples(model: GPT2, measured: Mapping[str, Any]) -> list[Example]:
 
 def story(model: GPT2) -> Example:
     run = Run(model, STORY_PROMPT)
-    says = "The model goes on in the manner of the children's books it read; look at what else it might have said."
+    says = (
+        "The model goes on in the manner of the children's books and small stories it read; look at what else it might "
+        "have said."
+    )
     return Example("story", "A story", STORY_PROMPT, GENERATION, Selection(pos=run.last), says)
 
 
@@ -124,7 +128,7 @@ def induction(model: GPT2, heads: Mapping[str, Any]) -> Iterator[Example]:
     key = pos - n_word + 1
     says = (
         f"Layer {layer}, head {head} is an induction head: {run.shown(pos)} looks at {run.shown(key)}, which came "
-        f"after the earlier {run.shown(pos)}, with weight {run.pattern[layer, head, pos, key]:.2f}."
+        f"after the earlier {run.shown(pos)}, with weight {run.pattern[layer, head, pos, key]:.2f}. {SKETCHED}"
     )
     yield Example("induction", "Repeated words", REPEATED_WORDS * 2, ATTENTION, Selection(pos, layer, head), says)
 
@@ -140,7 +144,7 @@ def previous_token(model: GPT2, heads: Mapping[str, Any]) -> Iterator[Example]:
     pos = int(queries[shown[layer, head].argmax()])
     says = (
         f"Layer {layer}, head {head} is a previous-token head: {run.shown(pos)} looks at {run.shown(pos - 1)}, the "
-        f"token before it, with weight {run.pattern[layer, head, pos, pos - 1]:.2f}."
+        f"token before it, with weight {run.pattern[layer, head, pos, pos - 1]:.2f}. {SKETCHED}"
     )
     yield Example("previous_token", "One token back", SENTENCE, ATTENTION, Selection(pos, layer, head), says)
 
@@ -182,7 +186,7 @@ def limits_of_names(measured: Mapping[str, Any]) -> str:
 def answered(model: GPT2, name: str, label: str, prompt: str, answer: str) -> Example:
     """A prompt whose next token the lessons taught."""
     run = Run(model, prompt)
-    says = f"After {run.shown(run.last)} {run.guess(answer)}."
+    says = f"After {run.shown(run.last)} {run.guess(answer)}. Made-up lessons of its training hold such sentences."
     return Example(name, label, prompt, GENERATION, Selection(pos=run.last), says)
 
 

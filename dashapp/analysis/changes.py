@@ -26,7 +26,8 @@ Choice = Literal["change", "likeliest"]
 class NextTokenChange:
     """Some next tokens in both distributions. ids: int64 [token]; in_a, in_b: float64 [token], probabilities.
 
-    apart: the two whole distributions. is_equal: no token's probability differs at all.
+    apart: the two whole distributions. is_equal: no token's probability differs at all. favourites: the likeliest token
+    of a and of b, and its probability there.
     """
 
     ids: np.ndarray
@@ -34,6 +35,7 @@ class NextTokenChange:
     in_b: np.ndarray
     apart: Divergence
     is_equal: bool
+    favourites: tuple[tuple[int, float], tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,15 @@ def next_token_change(a: Trace, pos_a: int, b: Trace, pos_b: int, *, n: int, cho
     else:
         gains, losses = largest(more, n), largest(-more, n)[::-1]
         ids = np.concatenate([gains[more[gains] > 0], losses[more[losses] < 0]])
-    return NextTokenChange(ids=ids, in_a=in_a[ids], in_b=in_b[ids], apart=divergence(*logits), is_equal=is_equal)
+    first_a, first_b = ((int(probs.argmax()), float(probs.max())) for probs in (in_a, in_b))
+    return NextTokenChange(
+        ids=ids,
+        in_a=in_a[ids],
+        in_b=in_b[ids],
+        apart=divergence(*logits),
+        is_equal=is_equal,
+        favourites=(first_a, first_b),
+    )
 
 
 def surprisal_change(a: Trace, b: Trace, aligned: Alignment) -> SurprisalChange:

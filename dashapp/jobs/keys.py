@@ -1,4 +1,4 @@
-"""Under which names jobs and the web process leave for each other what they tell, and how long it lies there. Knows names."""
+"""Under which names, and for how long, jobs and the web process leave for each other what they tell."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def draw_next(a: Trace, *, other: Trace, pos: int, other_pos: int, choice: Choic
     probs: dict[Run, np.ndarray] = {"a": found.in_a, "b": found.in_b}
     figure = probability_bars(found.ids, probs, texts=token_texts(found.ids), scale=scale, frame=frame)
     places = f"After {named(a, pos)} of a and {named(other, other_pos)} of b."
-    return Drawn(figure=figure, foot=f"{places} {_divergences(found, frame)} {_most(found)}")
+    return Drawn(figure=figure, foot=f"{places} {_favourites(found)} {_divergences(found, frame)} {_most(found)}")
 
 
 def draw_surprisal(a: Trace, *, other: Trace, frame: Frame, pins: Pins = NO_PINS) -> Drawn:
@@ -68,6 +68,15 @@ def numbers_of_surprisal(a: Trace, *, other: Trace, units: Units, pins: Pins = N
 
 
 # In words ------------------------------------------------------------------------------------------------------------
+
+
+def _favourites(found: NextTokenChange) -> str:
+    """What each prompt expects most, which differs little where both expect the same."""
+    (of_a, in_a), (of_b, in_b) = found.favourites
+    first, second = (f"‘{plain_label(token_text(token))}’" for token in (of_a, of_b))
+    if of_a == of_b:
+        return f"Both expect {first} most: {percent(in_a)} in a, {percent(in_b)} in b."
+    return f"Likeliest is {first} in a, {percent(in_a)}, and {second} in b, {percent(in_b)}."
 
 
 def _divergences(found: NextTokenChange, frame: Frame) -> str:

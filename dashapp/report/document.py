@@ -245,10 +245,15 @@ def _section(entry: Entry) -> Section:
     knobs = _knobs(entry)
     html = (
         f'<section class="panel of-{entry.slot}"><h3>{escape(panel.title)}{slot}</h3>\n'
-        f'<p class="question">{escape(panel.question)}</p>{body}{knobs}\n'
+        f'<p class="question">{escape(_question(panel.question))}</p>{body}{knobs}\n'
         f"<details><summary>About this panel</summary>{told_as_html(panel.about)}</details></section>\n"
     )
     return Section(html=html, has_names=bool(meta.get("names")))
+
+
+def _question(question: str) -> str:
+    """Without the sentence that says what to click: a file has nothing that would answer."""
+    return question.partition(" Click ")[0]
 
 
 def _is_beside(entry: Entry) -> bool:

@@ -62,6 +62,9 @@ def test_tokens_that_change_most_are_those_of_the_model_run_again(
     # By another way: the whole vocabulary sorted.
     np.testing.assert_allclose(more[:5], np.sort(p - q)[::-1][:5], atol=TWO_WAYS)
     np.testing.assert_allclose(more[5:], np.sort(p - q)[:5][::-1], atol=TWO_WAYS)
+    for (token, chance), probs in zip(found.favourites, (p, q), strict=True):
+        assert chance == pytest.approx(probs.max(), abs=TWO_WAYS)
+        assert probs[token] == pytest.approx(probs.max(), abs=TWO_WAYS)
 
 
 def test_likeliest_tokens_are_those_of_either_prompt(pair: tuple[Trace, Trace], text_model: GPT2) -> None:

@@ -125,6 +125,32 @@ def test_without_a_second_prompt_the_first_is_shown_and_an_example_is_a_click_aw
     expect(page.get_by_text("There is no second prompt yet.")).to_be_hidden()
 
 
+def test_a_ready_pair_is_one_click_and_neither_is_continued(page: Page, served: Served) -> None:
+    page.goto(f"{served.base}/compare")
+    wait_for(page, "done")
+    page.get_by_role("link", name="Which country").click()
+    wait_for(page, "done", "b")
+    expect(page.locator("#prompt-a")).to_have_value("Everybody knows that the capital of France is")
+    expect(page.locator("#prompt-b")).to_have_value("Everybody knows that the capital of Italy is")
+    assert tokens(page, "b").count() == 9
+    expect(expectations(page)).to_contain_text("After token 8 ‘·is’ of a and token 8 ‘·is’ of b", timeout=PATIENCE_MS)
+
+
+def test_the_second_prompt_is_asked_as_the_first_was(page: Page, served: Served) -> None:
+    """So that only the prompts differ. What a person sets for b stays."""
+    page.goto(f"{served.base}/?{urlencode({'prompt': CAT, 'new': 2, 't': 0.5, 'seed': 7})}")
+    wait_for(page, "done")
+    page.locator("nav.pages a[href^='/compare']").click()
+    expect(page.locator("#max-new-tokens-b")).to_have_value("2")
+    expect(page.locator("#temperature-b")).to_have_value("0.5")
+    expect(page.locator("#seed-b")).to_have_value("7")
+    page.locator("#prompt-b").fill("The dog sat")
+    page.locator("#go-b").click()
+    wait_for(page, "done", "b")
+    assert tokens(page, "b").count() == 6
+    expect(page.locator("#prompt-a")).to_have_value(CAT)
+
+
 def test_a_token_chosen_in_one_slot_is_outlined_and_shown_in_the_other(page: Page, served: Served) -> None:
     open_pair(page, served.base, **{"compare.open": "next-tokens.surprisal"})
     tokens(page, "a").nth(2).click()
@@ -363,6 +389,11 @@ def test_on_a_telephone_a_stands_above_b(page: Page, served: Served) -> None:
     assert boxes[1] is not None
     assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for name in ("Generation", "Compare", "Model"):  # all are in sight: nothing would say that more can be scrolled to
+        box = page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

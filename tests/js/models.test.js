@@ -63,7 +63,7 @@ test("only what was under way can end", () => {
 
 test("the demo model says what it is and the way to GPT-2 that is open", () => {
   assert.equal(models.demoNote([row({})], "gpt2"), "");
-  assert.match(models.demoNote([row({})], "demo"), /its text is simple\. .* download gpt2 in the list/);
+  assert.match(models.demoNote([row({})], "demo"), /its text is simple: .* set by hand .* download gpt2 in the list/);
   assert.match(models.demoNote([row({ state: "running" })], "demo"), /download gpt2 in the list/);
   assert.match(models.demoNote([row({ state: "here" })], "demo"), /choose gpt2 in the list/);
   assert.match(models.demoNote([row({ state: "unusable", problem: "x" })], "demo"), /make run MODEL=gpt2/);

@@ -117,8 +117,9 @@ def test_a_page_has_every_figure_of_its_panels_with_their_words(traces: tuple[Tr
     assert len(read.figures) == len(BY_PAGE["Attention"])
     for panel in BY_PAGE["Attention"]:
         assert panel.title in read.text
-        assert panel.question in read.text
+        assert panel.question.removesuffix(" Click one.") in read.text
         assert all(item in read.text for item in panel.about if isinstance(item, str))
+    assert "? Click " not in read.text  # nothing in the file would answer
     assert "2026-11-30 at 17:05 UTC with dashapp" in read.text
     assert traces[0].fingerprint in read.text
     assert "temperature 0.8" in read.text

@@ -91,7 +91,8 @@
       unusable: "start the app with: make run MODEL=gpt2",
     }[gpt2 ? gpt2.state : "unusable"];
     return (
-      "This is the small demo model that comes with the app, so its text is simple. " +
+      "This is the small demo model that comes with the app, so its text is simple: it learned from children's books and " +
+      "made-up lessons, and its previous-token and induction heads were set by hand before training. " +
       `To look inside GPT-2 itself, ${way || "download gpt2 in the list of models above"}.`
     );
   }

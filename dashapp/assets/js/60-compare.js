@@ -191,9 +191,15 @@
 
   /** Whether there is a second prompt; whether an example of one is not offered; what cannot be copied or swapped now. */
   function offers(requestA, requestB, runA, runB) {
+    if (requestA && !requestB) follow(requestA);
     const isBusy = [runA, runB].some(ours().runs.isBusy);
     const hasExample = Boolean(requestA) && exampleOf(requestA.prompt) !== null;
     return [Boolean(requestB), Boolean(requestB) || !hasExample, isBusy || !requestA, isBusy || !requestA || !requestB];
+  }
+
+  /** Until b has a prompt of its own, its settings are those of a: only the prompts should differ. */
+  function follow(requestA) {
+    if (!document.getElementById("prompt-b").value) write("b", { ...requestA, prompt: "" });
   }
 
   /** The bundled example with one word changed; null of any other prompt. */

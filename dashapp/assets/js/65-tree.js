@@ -139,7 +139,9 @@
     text.textContent = path.text;
     made.append(`${name}, ${path.total}: `, text, " ");
     if (path.kind !== "shown") made.append(button("Open as a", () => open(tree, path, "a"), `Open ${name} as a`), " ");
-    made.append(button("Send to b", (event) => sent(event.currentTarget, tree, path), `Send ${name} to b`));
+    const send = button("Send to b", (event) => sent(event.currentTarget, tree, path), `Send ${name} to b`);
+    send.title = "b is the second prompt, which the page Compare sets beside this one";
+    made.append(send);
     return made;
   }
 

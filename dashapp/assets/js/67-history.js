@@ -158,11 +158,16 @@
     made.className = "quiet";
     made.textContent = label;
     made.setAttribute("aria-label", `${label}: ${title}`);
+    made.title = SLOTS[does] || "";
     if (does === "pin") made.setAttribute("aria-pressed", String(Boolean(isPressed)));
     Object.assign(made.dataset, { entry: id, does });
     return made;
   }
 
+  const SLOTS = {
+    "open-a": "a is the first prompt, which every page shows",
+    "open-b": "b is the second prompt, which the page Compare sets beside the first",
+  };
   const DOES = {
     "open-a": (entry) => open(entry, "a"),
     "open-b": (entry) => open(entry, "b"),
