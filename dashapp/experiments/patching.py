@@ -9,7 +9,7 @@ computed. Patches in one layer run together, though each begins at a position of
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final, cast
 
@@ -162,11 +162,12 @@ class _Sweeping:
             elif site in HEAD_SITES:
                 values.append(self._of_heads(self._changes_of_z(site, row), row, tell))
             elif site == "z_pos":
-                values.append(self._of_rows(layer + 1, self._rows_with_head(layer, row), tell))
+                values.append(self._of_rows(layer + 1, self._rows_with_head(layer, row), tell, at_once=False)[0])
             else:
-                entered, rows = (row if site == "resid_pre" else row + 1), self._rows(site, row)
-                values.append(self._of_rows(entered, rows, tell))
-                together.append(self._of_all(entered, rows))
+                entered = row if site == "resid_pre" else row + 1
+                of_each, of_all = self._of_rows(entered, self._rows(site, row), tell, at_once=True)
+                values.append(of_each)
+                together.append(of_all[:, 0])
         nothing = np.zeros((len(METRICS), 0))
         return np.stack(values, axis=1), np.stack(together, axis=1) if together else nothing
 
@@ -193,36 +194,43 @@ class _Sweeping:
         written = (theirs - ours) @ self._out_weights(layer)[head]
         return self.rerun.after_mlp(layer, self.target("resid_mid", layer)[self.changing] + written)
 
-    def _of_rows(self, entered: int, rows: Tensor, tell: Progress) -> np.ndarray:
-        """Values [metric pos] with one row after the other in its place."""
-        values = self._unmoved()
-        for batch in self._batches(entered):
-            positions, unmoved = [self.changing[i] for i in batch], self.rerun.entering(entered)
-            streams = [part for i in batch for part in (rows[i : i + 1], unmoved[self.changing[i] + 1 :])]
-            values[:, positions] = self._measured(entered, positions, torch.cat(streams)).T
-            tell(batch.stop / len(self.changing))
-        return values
+    def _of_rows(self, entered: int, rows: Tensor, tell: Progress, *, at_once: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Values [metric pos] with one row after the other in its place; [metric 1] with all at once, if asked for."""
+        n = len(self.changing)
+        alone = range(n)
+        if entered == self.model.config.n_layer:  # only the position that is read changes it any more
+            alone = range(n - int(self.places.read_target in self.changing), n)
+        patches = [[place] for place in alone] + ([list(range(n))] if at_once else [])
+        found = [np.zeros((0, len(METRICS)))]
+        for some in self._batches(patches):
+            firsts = [self.changing[places[0]] for places in some]
+            streams = [self._stream(entered, rows, places) for places in some]
+            found.append(self._measured(entered, firsts, torch.cat(streams)))
+            tell(sum(map(len, found)) / len(patches))
+        measured, values = np.concatenate(found).T, self._unmoved()
+        values[:, [self.changing[place] for place in alone]] = measured[:, : len(alone)]
+        return values, measured[:, len(alone) :]
 
-    def _of_all(self, entered: int, rows: Tensor) -> np.ndarray:
-        """Values [metric] with all rows in their places at once."""
-        first = self.changing[0]
+    def _stream(self, entered: int, rows: Tensor, places: Sequence[int]) -> Tensor:
+        """The stream before a layer with some rows of others, from the first of them on: [pos d_model]."""
+        first = self.changing[places[0]]
         x = self.rerun.entering(entered)[first:].clone()
-        x[torch.tensor(self.changing) - first] = rows
-        return self._measured(entered, [first], x)[0]
+        x[[self.changing[place] - first for place in places]] = rows[list(places)]
+        return x
 
-    def _batches(self, entered: int) -> list[range]:
-        """Which of the changing positions run together. After the last layer, only the one that is read changes it."""
-        n, read = len(self.changing), self.places.read_target
-        start = 0
-        if entered == self.model.config.n_layer:
-            start = n - int(read in self.changing)
-        found = []
-        while start < n:
-            lengths = (read - self.changing[i] + 1 for i in range(start, n))
-            at_once = sum(n_rows <= self._rows_at_once for n_rows in accumulate(lengths))
-            found.append(range(start, start + max(1, at_once)))
-            start = found[-1].stop
-        return found
+    def _batches(self, patches: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+        """Which of these run together."""
+        some: list[Sequence[int]] = []
+        n_row = 0
+        for places in patches:
+            length = self.places.read_target - self.changing[places[0]] + 1
+            if some and n_row + length > self._rows_at_once:
+                yield some
+                some, n_row = [], 0
+            some.append(places)
+            n_row += length
+        if some:
+            yield some
 
     # Heads ------------------------------------------------------------------------------------------------------------
 

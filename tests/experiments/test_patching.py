@@ -228,7 +228,7 @@ def test_only_what_can_change_is_run_again(exact: GPT2, rows_at_once: int, monke
     monkeypatch.setattr(MLP, "forward", watched_mlp)
     source, target = np.array([3, 7, 1, 12, 5, 9]), np.array([3, 7, 1, 12, 8, 9])  # the last two can change
     swept(exact, source, target, "resid_pre", rows_at_once=rows_at_once)
-    each = [[2], [1], [2]] if rows_at_once == 1 else [[2, 1], [2]]  # by itself or together, and both patched at once
+    each = [[2], [1], [2]] if rows_at_once == 1 else [[2, 1, 2]]  # each of the two patched, and both at once
     last, wanted = TINY.n_layer - 1, []
     for start in range(TINY.n_layer):
         for lengths in each:
