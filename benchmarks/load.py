@@ -46,7 +46,7 @@ class Browser(HttpUser):
 
     def on_start(self) -> None:
         self.asking = OPENED
-        self.run: Any = None
+        self.shown: Any = None
         self.visitor = Visitor(self.send)
         self.visitor.open("/attention")
         self.generate()
@@ -62,9 +62,9 @@ class Browser(HttpUser):
         self.asking, began = ASKED, time.monotonic()
         failed: Exception | None = None
         try:
-            self.run = self.visitor.run(asked_for(prompt, model="demo", max_new_tokens=self.n_new), limit_s=LIMIT_S)
-            if "trace" not in self.run:
-                failed = RuntimeError(f"{self.run['rule']} {self.run['instance']}")
+            self.shown = self.visitor.run(asked_for(prompt, model="demo", max_new_tokens=self.n_new), limit_s=LIMIT_S)
+            if "trace" not in self.shown:
+                failed = RuntimeError(f"{self.shown['rule']} {self.shown['instance']}")
         except (OSError, TimeoutError) as error:
             failed = error
         took_ms = 1000 * (time.monotonic() - began)
@@ -80,9 +80,9 @@ class Person(Browser):
     @task(12)
     def change_head(self) -> None:
         self.asking = PANEL
-        head = {"layer": random.randrange(self.run["n_layer"]), "head": random.randrange(self.run["n_head"])}
+        head = {"layer": random.randrange(self.shown["n_layer"]), "head": random.randrange(self.shown["n_head"])}
         for panel in PANELS:
-            self.visitor.draw(panel, view_of(panel, self.run, **head))
+            self.visitor.draw(panel, view_of(panel, self.shown, **head))
 
     @task(2)
     def change_page(self) -> None:
