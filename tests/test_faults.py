@@ -113,6 +113,36 @@ def test_a_fork_server_that_is_killed_is_replaced(server: Served) -> None:
     assert person.run(text("After"), limit_s=LIMIT_S)["status"] == "done"
 
 
+def test_a_job_killed_at_any_point_costs_itself_and_no_more(server: Served, home: Path) -> None:
+    """From its first moment to its last: the same text asked for again is whole, and nothing is left of the dead."""
+    person, store = visitor(server), TraceStore(home / "cache", size_limit_bytes=10**9)
+    began = time.monotonic()
+    whole = person.run(text("Killed somewhere 0", max_new_tokens=100), limit_s=LIMIT_S)
+    took_s = time.monotonic() - began
+    n_killed = 0
+    for share in (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9):
+        request = text(f"Killed somewhere {share}", max_new_tokens=100)
+        idle = _below(server)
+        assert person.answer(request)["kind"] == "admitted"
+        person.begin(request)
+        time.sleep(share * took_s)
+        for process in _below(server) - idle:
+            process.kill()
+            n_killed += 1
+        again = person.run(request, limit_s=LIMIT_S)
+        assert again.get("status", again.get("kind")) in {"done", "known"}, again
+        assert len(again["tokens"]) == again["n_prompt"] + 100
+        wait_until(lambda: not _below(server) - idle)  # noqa: B023  each round waits for its own
+    assert n_killed >= 4  # the shares are of one measured time; the last ones may find it done
+    assert whole["status"] == "done"
+    wait_until(lambda: store.check(older_than_s=0) == 0)
+
+
+def _below(server: Served) -> set[psutil.Process]:
+    """The living processes that a server has started."""
+    return {each for each in psutil.Process(server.process.pid).children(recursive=True) if _lives(each)}
+
+
 def test_who_refuses_cookies_is_served_too(server: Served) -> None:
     outcome = visitor(server, cookies=False).run(text("No cookies"), limit_s=LIMIT_S)
     assert outcome["status"] == "done"
