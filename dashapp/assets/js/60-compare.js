@@ -197,9 +197,13 @@
     return [Boolean(requestB), Boolean(requestB) || !hasExample, isBusy || !requestA, isBusy || !requestA || !requestB];
   }
 
+  let followed = null; // the request of a whose settings b has taken: what a person sets after that stays
+
   /** Until b has a prompt of its own, its settings are those of a: only the prompts should differ. */
   function follow(requestA) {
-    if (!document.getElementById("prompt-b").value) write("b", { ...requestA, prompt: "" });
+    if (followed === requestA.id || document.getElementById("prompt-b").value) return;
+    followed = requestA.id;
+    write("b", { ...requestA, prompt: "" });
   }
 
   /** The bundled example with one word changed; null of any other prompt. */
